@@ -1,0 +1,151 @@
+//! What FHIR and SQL on FHIR add to FHIRPath: extensions, keys, references within the resource.
+
+use super::{Function, Gives, Scope};
+use crate::fhir::Type;
+use crate::fhirpath::eval::{Call, Evaluated, fail};
+use crate::fhirpath::expr::System;
+use crate::fhirpath::value::{Element, Item};
+
+const KEY: Gives = Gives::System(System::String);
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function {
+        name: "extension",
+        arity: 1..=1,
+        scope: Scope::Outer,
+        gives: Gives::Extensions,
+        call: extension,
+    },
+    Function {
+        name: "hasValue",
+        arity: 0..=0,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Boolean),
+        call: has_value,
+    },
+    Function {
+        name: "getValue",
+        arity: 0..=0,
+        scope: Scope::Outer,
+        gives: Gives::One,
+        call: get_value,
+    },
+    Function {
+        name: "getResourceKey",
+        arity: 0..=0,
+        scope: Scope::Outer,
+        gives: KEY,
+        call: resource_key,
+    },
+    Function {
+        name: "getReferenceKey",
+        arity: 0..=1,
+        scope: Scope::TypeName,
+        gives: Gives::Keys,
+        call: reference_key,
+    },
+    Function {
+        name: "resolve",
+        arity: 0..=0,
+        scope: Scope::Outer,
+        gives: Gives::Unknown,
+        call: resolve,
+    },
+];
+
+/// The extensions with that url; of a primitive, those beside it under `_name`.
+fn extension<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let Some(url) = call.argument_text(0)? else { return Ok(&[]) };
+    let doc = call.cx.doc;
+    let mut found = call.cx.list();
+    for item in call.input {
+        let Item::Element(element) = item else { continue };
+        let holder =
+            if element.of.is_some_and(Type::is_primitive) { element.companion } else { element.at };
+        let Some(list) = doc.child(holder, "extension") else { continue };
+        for at in doc.elements(list) {
+            if doc.child(at, "url").and_then(|u| doc.text(u)) == Some(url) {
+                let of = Type::named("Extension");
+                found.push(Item::Element(Element { at, companion: Element::ABSENT, of }));
+            }
+        }
+    }
+    Ok(found.into_bump_slice())
+}
+
+fn has_value<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let has = call.single_input()?.is_some_and(|i| i.system(call.cx.doc).is_some());
+    Ok(call.cx.boolean(Some(has)))
+}
+
+fn get_value<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let value = call.single_input()?.and_then(|i| i.system(call.cx.doc));
+    Ok(value.map_or(&[], |v| call.cx.one(v)))
+}
+
+/// The key of a resource is its id (SQL on FHIR, "getResourceKey()": opaque, but equal on both sides of a join).
+fn resource_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let doc = call.cx.doc;
+    match call.single_input()? {
+        Some(Item::Element(e)) => {
+            let id = doc.child(e.at, "id").and_then(|id| doc.text(id));
+            Ok(id.map_or(&[], |id| call.cx.one(Item::String(id))))
+        }
+        None => Ok(&[]),
+        Some(_) => fail(call.span, "only resources have a key"),
+    }
+}
+
+/// The key of what each Reference points at; nothing for references that cannot be resolved within an export, or
+/// that point at another type than asked for (SQL on FHIR, "getReferenceKey()").
+fn reference_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let wanted = if call.arguments.is_empty() { None } else { call.argument_text(0)? };
+    let doc = call.cx.doc;
+    let mut keys = call.cx.list();
+    for item in call.input {
+        let Item::Element(element) = item else { continue };
+        let reference = doc.child(element.at, "reference").and_then(|r| doc.text(r));
+        keys.extend(reference.and_then(|r| key_of(r, wanted)).map(Item::String));
+    }
+    Ok(keys.into_bump_slice())
+}
+
+/// The id in `Type/id`, with or without `/_history/version`, also behind a server's base. Fragments, urn:uuid,
+/// conditional references and other urls have none.
+fn key_of<'r>(reference: &'r str, wanted: Option<&str>) -> Option<&'r str> {
+    let whole = match reference.find("/_history/") {
+        Some(version) => &reference[..version],
+        None => reference,
+    };
+    let (rest, id) = whole.rsplit_once('/')?;
+    let (base, of) = rest.rsplit_once('/').map_or(("", rest), |(base, of)| (base, of));
+    let absolute = base.starts_with("http://") || base.starts_with("https://");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let valid = (base.is_empty() || absolute) && !id.is_empty() && id.chars().all(plain);
+    let right_type =
+        wanted.map_or_else(|| Type::named(of).is_some_and(Type::is_resource), |w| w == of);
+    (valid && right_type).then_some(id)
+}
+
+/// The contained resource that a fragment (`#id`) refers to. References out of the resource give nothing: joins
+/// are made in SQL.
+fn resolve<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let doc = call.cx.doc;
+    let mut found = call.cx.list();
+    for item in call.input {
+        let reference = match item {
+            Item::Element(e) => doc.text(e.at).or_else(|| doc.text(doc.child(e.at, "reference")?)),
+            other => other.text(doc),
+        };
+        let Some(id) = reference.and_then(|r| r.strip_prefix('#')) else { continue };
+        let Some(contained) = doc.child(doc.root, "contained") else { continue };
+        let matching = doc
+            .elements(contained)
+            .filter(|at| doc.child(*at, "id").and_then(|i| doc.text(i)) == Some(id));
+        found.extend(matching.map(|at| {
+            let of = doc.child(at, "resourceType").and_then(|t| doc.text(t)).and_then(Type::named);
+            Item::Element(Element { at, companion: Element::ABSENT, of })
+        }));
+    }
+    Ok(found.into_bump_slice())
+}

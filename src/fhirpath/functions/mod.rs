@@ -1,0 +1,97 @@
+//! The functions: one table row each, in the file of their section of the specification.
+
+mod boundary;
+mod combining;
+mod conversion;
+mod existence;
+mod fhir;
+mod filtering;
+mod math;
+mod strings;
+mod subsetting;
+mod utility;
+
+use std::ops::RangeInclusive;
+
+use super::eval::{Call, Evaluated};
+use super::expr::System;
+
+/// A function of the language. To add one: write its `fn` and its row in the table of its section.
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// How many arguments it takes.
+    pub(super) arity: RangeInclusive<usize>,
+    /// What its arguments see.
+    pub(super) scope: Scope,
+    /// What it yields.
+    pub(super) gives: Gives,
+    /// Runs it.
+    pub(super) call: for<'a, 'c> fn(&Call<'a, 'c>) -> Evaluated<'a>,
+}
+
+/// What an argument's names and `$this` refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The focus that the call stands in.
+    Outer,
+    /// Each item of the input in turn.
+    Each,
+    /// Each item of the input, and of what comes out (`repeat`).
+    Descent,
+    /// Nothing: the argument is the name of a resource type.
+    TypeName,
+}
+
+/// The static type of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gives {
+    /// One value of a system type.
+    System(System),
+    /// Any number of texts.
+    Strings,
+    /// What comes in.
+    Input,
+    /// One of what comes in.
+    One,
+    /// What the first argument gives, for each item.
+    Each,
+    /// What the arguments after the first give (`iif`).
+    Branches,
+    /// What comes in and what the arguments give (`union`).
+    Both,
+    /// Extensions.
+    Extensions,
+    /// A key for each item.
+    Keys,
+    /// Not known before a resource is seen.
+    Unknown,
+}
+
+static SECTIONS: [&[Function]; 10] = [
+    existence::FUNCTIONS,
+    filtering::FUNCTIONS,
+    subsetting::FUNCTIONS,
+    combining::FUNCTIONS,
+    conversion::FUNCTIONS,
+    strings::FUNCTIONS,
+    math::FUNCTIONS,
+    utility::FUNCTIONS,
+    boundary::FUNCTIONS,
+    fhir::FUNCTIONS,
+];
+
+/// Every function.
+pub(super) fn all() -> impl Iterator<Item = &'static Function> {
+    SECTIONS.iter().flat_map(|section| section.iter())
+}
+
+/// The function of that name.
+pub(super) fn named(name: &str) -> Option<&'static Function> {
+    all().find(|f| f.name == name)
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

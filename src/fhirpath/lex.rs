@@ -1,0 +1,218 @@
+//! Text to tokens, each with its span in bytes.
+//!
+//! The lexical rules are those of the FHIRPath grammar (N1, section "Lexical Elements").
+
+use std::ops::Range;
+
+use super::SyntaxError;
+
+/// What a token is; its text is found by its span.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    /// A name, plain or in backticks (then without them, unescaped).
+    Name(String),
+    /// A string literal, unescaped.
+    String(String),
+    /// A number without a point.
+    Integer,
+    /// A number with a point.
+    Decimal,
+    /// A date or dateTime literal, or with `@T` a time; without the `@`.
+    Temporal,
+    /// `%name`, `` %`name` `` or `%'name'`.
+    Variable(String),
+    /// `$this`, `$index`, `$total`.
+    Special,
+    /// An operator or a bracket.
+    Symbol(&'static str),
+    /// The end of the text.
+    End,
+}
+
+/// A token and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) span: Range<usize>,
+}
+
+/// Longer symbols first, so that `<=` is not read as `<`.
+const SYMBOLS: [&str; 21] = [
+    "<=", ">=", "!=", "!~", "=", "~", "<", ">", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-",
+    "*", "/", "|",
+];
+
+/// All tokens of `text`, closed by [`Kind::End`].
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
+    let mut lexer = Lexer { text, at: 0 };
+    let mut found = Vec::new();
+    loop {
+        lexer.skip_blank()?;
+        let start = lexer.at;
+        let kind = lexer.token()?;
+        let end = kind == Kind::End;
+        found.push(Token { kind, span: start..lexer.at });
+        if end {
+            return Ok(found);
+        }
+    }
+}
+
+struct Lexer<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Lexer<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> &str {
+        let start = self.at;
+        self.at += self.rest().find(|c| !keep(c)).unwrap_or(self.rest().len());
+        &self.text[start..self.at]
+    }
+
+    fn error(&self, start: usize, message: impl Into<String>) -> SyntaxError {
+        SyntaxError::new(message, start..self.at.max(start + 1).min(self.text.len().max(start + 1)))
+    }
+
+    /// White space, `// …` and `/* … */`.
+    fn skip_blank(&mut self) -> Result<(), SyntaxError> {
+        loop {
+            self.take_while(char::is_whitespace);
+            if self.rest().starts_with("//") {
+                self.take_while(|c| c != '\n');
+            } else if self.rest().starts_with("/*") {
+                let start = self.at;
+                match self.rest().find("*/") {
+                    Some(end) => self.at += end + 2,
+                    None => return Err(self.error(start, "comment is not closed")),
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn token(&mut self) -> Result<Kind, SyntaxError> {
+        let start = self.at;
+        let Some(first) = self.peek() else { return Ok(Kind::End) };
+        match first {
+            'a'..='z' | 'A'..='Z' | '_' => Ok(Kind::Name(self.name().to_owned())),
+            '0'..='9' => Ok(self.number()),
+            '\'' => self.quoted('\'').map(Kind::String),
+            '`' => self.quoted('`').map(Kind::Name),
+            '@' => self.temporal(),
+            '%' => self.variable(),
+            '$' => self.special(),
+            '&' => Ok(self.symbol("&")),
+            _ => match SYMBOLS.iter().find(|s| self.rest().starts_with(**s)) {
+                Some(symbol) => Ok(self.symbol(symbol)),
+                None => {
+                    self.at += first.len_utf8();
+                    Err(self.error(start, format!("`{first}` has no meaning here")))
+                }
+            },
+        }
+    }
+
+    fn symbol(&mut self, symbol: &'static str) -> Kind {
+        self.at += symbol.len();
+        Kind::Symbol(symbol)
+    }
+
+    fn name(&mut self) -> &str {
+        self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
+    }
+
+    fn number(&mut self) -> Kind {
+        self.take_while(|c| c.is_ascii_digit());
+        let mut after = self.rest().chars();
+        if after.next() == Some('.') && after.next().is_some_and(|c| c.is_ascii_digit()) {
+            self.at += 1;
+            self.take_while(|c| c.is_ascii_digit());
+            return Kind::Decimal;
+        }
+        Kind::Integer
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, SyntaxError> {
+        let start = self.at;
+        self.at += 1;
+        let mut text = String::new();
+        while let Some(c) = self.peek() {
+            self.at += c.len_utf8();
+            match c {
+                c if c == quote => return Ok(text),
+                '\\' => text.push(self.escape(start)?),
+                c => text.push(c),
+            }
+        }
+        Err(self.error(start, "text is not closed"))
+    }
+
+    fn escape(&mut self, start: usize) -> Result<char, SyntaxError> {
+        let escaped = self.peek().ok_or_else(|| self.error(start, "text is not closed"))?;
+        self.at += escaped.len_utf8();
+        Ok(match escaped {
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'f' => '\u{c}',
+            'u' => {
+                let hex = self.rest().get(..4).and_then(|h| u32::from_str_radix(h, 16).ok());
+                let found = hex.and_then(char::from_u32);
+                self.at = (self.at + 4).min(self.text.len());
+                found.ok_or_else(|| self.error(start, "`\\u` wants four hexadecimal digits"))?
+            }
+            '\'' | '"' | '`' | '\\' | '/' => escaped,
+            _ => return Err(self.error(start, format!("`\\{escaped}` is no escape"))),
+        })
+    }
+
+    fn temporal(&mut self) -> Result<Kind, SyntaxError> {
+        let start = self.at;
+        self.at += 1;
+        let taken = self
+            .take_while(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | 'T' | 'Z' | '+' | '.'))
+            .len();
+        // A method call may follow: the point belongs to the literal only before a digit.
+        while self.text[..self.at].ends_with('.') {
+            self.at -= 1;
+        }
+        if taken == 0 {
+            Err(self.error(start, "`@` wants a date, a dateTime or a time"))
+        } else {
+            Ok(Kind::Temporal)
+        }
+    }
+
+    fn variable(&mut self) -> Result<Kind, SyntaxError> {
+        let start = self.at;
+        self.at += 1;
+        let name = match self.peek() {
+            Some(quote @ ('`' | '\'')) => self.quoted(quote)?,
+            _ => self.name().to_owned(),
+        };
+        if name.is_empty() {
+            Err(self.error(start, "`%` wants a name"))
+        } else {
+            Ok(Kind::Variable(name))
+        }
+    }
+
+    fn special(&mut self) -> Result<Kind, SyntaxError> {
+        let start = self.at;
+        self.at += 1;
+        match self.name() {
+            "this" | "index" | "total" => Ok(Kind::Special),
+            _ => Err(self.error(start, "only `$this`, `$index` and `$total` exist")),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! FHIRPath: text → tokens → syntax → resolved [`Expr`] → values of a resource.
+//!
+//! An expression is parsed, its names bound to the element table and its functions found *once*; every mistake shows
+//! then, with its place in the text. Evaluation runs on the tape of a parsed line and allocates in an arena only.
+//!
+//! Spec: FHIRPath N1 (<http://hl7.org/fhirpath/N1/>), with the functions that FHIR and SQL on FHIR add. The module
+//! knows nothing of files, views or Arrow.
+
+mod document;
+mod eval;
+mod expr;
+mod functions;
+mod lex;
+mod operators;
+mod parse;
+mod resolve;
+mod temporal;
+mod value;
+
+use std::fmt;
+use std::ops::Range;
+
+pub use document::Document;
+pub use eval::{Context, EvalError, Evaluated};
+pub use expr::{Expr, Kind, Static, System};
+pub use resolve::Names;
+pub use temporal::{Precision, Temporal, TemporalKind};
+pub use value::{Collection, Element, Item, Literal, Quantity, QuantityRef, decimal};
+
+use crate::fhir::Type;
+
+/// A mistake in an expression, found before any resource is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// What is wrong.
+    pub message: String,
+    /// Where, in bytes of the expression.
+    pub span: Range<usize>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl SyntaxError {
+    fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { message: message.into(), span, hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// Names without any constant.
+pub struct NoNames;
+
+impl Names for NoNames {
+    fn constant(&self, _: &str) -> Option<Literal> {
+        None
+    }
+    fn constants(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Compiles expressions for one resource type.
+pub struct Compiler<'n> {
+    resolver: resolve::Resolver<'n>,
+}
+
+impl<'n> Compiler<'n> {
+    /// A compiler for expressions on `resource`, with the constants in `names`.
+    pub fn new(resource: Type, names: &'n dyn Names) -> Self {
+        Self { resolver: resolve::Resolver { resource, names } }
+    }
+
+    /// Compiles `text` for a focus of the given types.
+    pub fn compile(&self, text: &str, focus: &Static) -> Result<Expr, SyntaxError> {
+        self.resolver.expression(&parse::parse(text)?, focus)
+    }
+
+    /// Compiles paths that are applied to their own results, as in a view's `repeat`. The error comes with the index
+    /// of the path.
+    pub fn compile_descent(
+        &self,
+        paths: &[&str],
+        focus: &Static,
+    ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
+        let mut trees = Vec::with_capacity(paths.len());
+        for (i, path) in paths.iter().enumerate() {
+            trees.push(parse::parse(path).map_err(|e| (i, e))?);
+        }
+        let borrowed: Vec<_> = trees.iter().collect();
+        self.resolver.descent(&borrowed, focus).map_err(|e| {
+            let at = paths
+                .iter()
+                .position(|p| p.get(e.span.clone()).is_some_and(|t| e.message.contains(t)));
+            (at.unwrap_or(0), e)
+        })
+    }
+}

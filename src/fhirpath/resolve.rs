@@ -1,0 +1,553 @@
+//! Syntax to expression: names are bound to the element table and functions to theirs; every mistake shows here,
+//! before a resource is read.
+
+use std::ops::Range;
+
+use super::SyntaxError;
+use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
+use super::functions::{self, Function, Gives, Scope};
+use super::parse::{Syntax, SyntaxKind};
+use super::value::Literal;
+use crate::fhir::{self, Type};
+use crate::suggest;
+
+/// What names an expression may use besides elements.
+pub trait Names {
+    /// The constant `%name` of the view.
+    fn constant(&self, name: &str) -> Option<Literal>;
+    /// All constants, for suggestions.
+    fn constants(&self) -> Vec<String>;
+}
+
+/// Resolves expressions of one resource type.
+pub(super) struct Resolver<'n> {
+    pub(super) resource: Type,
+    pub(super) names: &'n dyn Names,
+}
+
+/// What `$this` is, within an argument or at the top.
+type Focus<'f> = &'f Static;
+
+type Resolved<T = Expr> = Result<T, SyntaxError>;
+
+impl Resolver<'_> {
+    pub(super) fn expression(&self, syntax: &Syntax, focus: Focus<'_>) -> Resolved {
+        let span = syntax.span.clone();
+        let done = |kind, gives| Ok(Expr { kind, span: span.clone(), gives });
+        match &syntax.kind {
+            SyntaxKind::Literal(literal) => {
+                done(ExprKind::Literal(literal.clone()), literal_type(literal))
+            }
+            SyntaxKind::Empty => done(ExprKind::Empty, Static::unknown().single()),
+            SyntaxKind::This => done(ExprKind::This, focus.clone().single()),
+            SyntaxKind::Index => done(ExprKind::Index, Static::system(System::Integer)),
+            SyntaxKind::Total => done(ExprKind::Total, Static::unknown()),
+            SyntaxKind::Variable(name) => self.variable(name, span),
+            SyntaxKind::Member(input, name) => self.member(input.as_deref(), name, span, focus),
+            SyntaxKind::Call(input, name, arguments) => {
+                self.call(input.as_deref(), name, arguments, span, focus)
+            }
+            SyntaxKind::Indexer(input, index) => {
+                let input = Box::new(self.expression(input, focus)?);
+                let index = Box::new(self.expression(index, focus)?);
+                let gives = input.gives.clone().single();
+                done(ExprKind::Item { input, index }, gives)
+            }
+            SyntaxKind::Negate(operand) => {
+                let operand = self.expression(operand, focus)?;
+                let gives = operand.gives.clone();
+                done(ExprKind::Negate(Box::new(operand)), gives)
+            }
+            SyntaxKind::Binary(operator, left, right) => {
+                self.binary(operator, left, right, span, focus)
+            }
+            SyntaxKind::Type(operator, input, name) => {
+                let input = self.expression(input, focus)?;
+                self.type_test(operator, input, name, span)
+            }
+        }
+    }
+
+    fn variable(&self, name: &str, span: Range<usize>) -> Resolved {
+        let (kind, gives) = match name {
+            "resource" | "rootResource" | "context" => {
+                (ExprKind::Resource, Static::one(self.resource))
+            }
+            "rowIndex" => (ExprKind::RowIndex, Static::system(System::Integer)),
+            "ucum" => text_literal("http://unitsofmeasure.org"),
+            "sct" => text_literal("http://snomed.info/sct"),
+            "loinc" => text_literal("http://loinc.org"),
+            _ => match self.names.constant(name) {
+                Some(literal) => {
+                    let gives = literal_type(&literal);
+                    (ExprKind::Literal(literal), gives)
+                }
+                None => return Err(self.unknown_variable(name, span)),
+            },
+        };
+        Ok(Expr { kind, span, gives })
+    }
+
+    fn unknown_variable(&self, name: &str, span: Range<usize>) -> SyntaxError {
+        let mut known = self.names.constants();
+        known.extend(["resource", "context", "rowIndex"].map(str::to_owned));
+        let hint = suggest::nearest(name, known.iter().map(String::as_str)).map_or_else(
+            || "declare it under `constant` of the view".into(),
+            |n| format!("did you mean `%{n}`?"),
+        );
+        SyntaxError::new(format!("`%{name}` is not defined"), span).hint(hint)
+    }
+
+    fn member(
+        &self,
+        input: Option<&Syntax>,
+        name: &str,
+        span: Range<usize>,
+        focus: Focus<'_>,
+    ) -> Resolved {
+        let Some(input) = input else {
+            // A leading type name (`Patient.name`) says where the path starts.
+            if self.names_focus(name, focus) {
+                return Ok(Expr { kind: ExprKind::This, span, gives: focus.clone().single() });
+            }
+            let start = span.start..span.start;
+            let this = Expr { kind: ExprKind::This, span: start, gives: focus.clone().single() };
+            return step_onto(this, name, span);
+        };
+        let input = self.expression(input, focus)?;
+        step_onto(input, name, span)
+    }
+
+    fn names_focus(&self, name: &str, focus: Focus<'_>) -> bool {
+        let Some(of) = Type::named(name) else { return false };
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && focus.kinds.iter().any(|k| matches!(k, Kind::Fhir(t) if t.is_a(of)))
+    }
+
+    fn call(
+        &self,
+        input: Option<&Syntax>,
+        name: &str,
+        arguments: &[Syntax],
+        span: Range<usize>,
+        focus: Focus<'_>,
+    ) -> Resolved {
+        let input = match input {
+            Some(input) => self.expression(input, focus)?,
+            None => Expr {
+                kind: ExprKind::This,
+                span: span.start..span.start,
+                gives: focus.clone().single(),
+            },
+        };
+        let own_span = name_span(&input, name, &span);
+        if let ("ofType" | "as" | "is", [argument]) = (name, arguments) {
+            return self.type_test(name, input, &type_specifier(argument)?, span);
+        }
+        let function =
+            functions::named(name).ok_or_else(|| unknown_function(name, own_span.clone()))?;
+        if !function.arity.contains(&arguments.len()) {
+            return Err(wrong_arity(function, arguments.len(), own_span));
+        }
+        if name == "first" && matches!(input.kind, ExprKind::Path { first: false, .. }) {
+            return Ok(first_of(input, span));
+        }
+        let arguments = self.arguments(function, arguments, &input.gives, focus)?;
+        let gives = result(function.gives, &input.gives, &arguments);
+        Ok(Expr {
+            kind: ExprKind::Call { function, input: Box::new(input), arguments },
+            span,
+            gives,
+        })
+    }
+
+    fn arguments(
+        &self,
+        function: &Function,
+        arguments: &[Syntax],
+        input: &Static,
+        focus: Focus<'_>,
+    ) -> Resolved<Vec<Expr>> {
+        match function.scope {
+            Scope::Outer => arguments.iter().map(|a| self.expression(a, focus)).collect(),
+            Scope::Each => {
+                let item = input.clone().single();
+                arguments.iter().map(|a| self.expression(a, &item)).collect()
+            }
+            Scope::Descent => arguments
+                .iter()
+                .map(|a| self.descent(&[a], input).map(|mut e| e.remove(0)))
+                .collect(),
+            Scope::TypeName => arguments.iter().map(type_name_literal).collect(),
+        }
+    }
+
+    /// Expressions that are applied to their own results (`repeat`): their focus is the input or any of their results.
+    pub(super) fn descent(&self, paths: &[&Syntax], start: &Static) -> Resolved<Vec<Expr>> {
+        let mut focus = start.clone().single();
+        loop {
+            let found: Vec<_> = paths.iter().map(|p| self.expression(p, &focus)).collect();
+            let mut wider = focus.clone();
+            for expr in found.iter().flatten() {
+                wider = wider.or(&expr.gives);
+            }
+            wider.many = false;
+            if wider == focus {
+                return found.into_iter().collect();
+            }
+            focus = wider;
+        }
+    }
+
+    fn type_test(&self, operator: &str, input: Expr, name: &str, span: Range<usize>) -> Resolved {
+        let wanted = type_named(name, &span)?;
+        if operator == "is" {
+            let gives = Static::system(System::Boolean);
+            return Ok(Expr { kind: ExprKind::Is { input: Box::new(input), wanted }, span, gives });
+        }
+        let gives = Static { kinds: vec![wanted], many: input.gives.many && operator == "ofType" };
+        if let (Expr { kind: ExprKind::Path { .. }, .. }, Kind::Fhir(of)) = (&input, wanted) {
+            return narrow(input, of, span, gives);
+        }
+        Ok(Expr {
+            kind: ExprKind::OfType { input: Box::new(input), wanted, single: operator == "as" },
+            span,
+            gives,
+        })
+    }
+
+    fn binary(
+        &self,
+        operator: &str,
+        left: &Syntax,
+        right: &Syntax,
+        span: Range<usize>,
+        focus: Focus<'_>,
+    ) -> Resolved {
+        let left = Box::new(self.expression(left, focus)?);
+        let right = Box::new(self.expression(right, focus)?);
+        let operator = operator_of(operator);
+        let gives = match operator {
+            Operator::Plus | Operator::Minus | Operator::Times | Operator::Mod => {
+                arithmetic_type(&left, &right)
+            }
+            Operator::Divide => Static::system(System::Decimal),
+            Operator::Div => Static::system(System::Integer),
+            Operator::Concatenate => Static::system(System::String),
+            Operator::Union => {
+                let mut both = left.gives.clone().or(&right.gives);
+                both.many = true;
+                both
+            }
+            _ => Static::system(System::Boolean),
+        };
+        Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
+    }
+}
+
+/// A path that stops at its first value.
+fn first_of(mut path: Expr, span: Range<usize>) -> Expr {
+    if let ExprKind::Path { first, .. } = &mut path.kind {
+        *first = true;
+    }
+    Expr { span, gives: path.gives.clone().single(), kind: path.kind }
+}
+
+/// Appends a name to a path, or begins one.
+fn step_onto(input: Expr, name: &str, span: Range<usize>) -> Resolved {
+    let (step, gives) = step(&input.gives, name, &name_span(&input, name, &span))?;
+    if let ExprKind::Path { input, mut steps, first: false } = input.kind {
+        steps.push(step);
+        return Ok(Expr { kind: ExprKind::Path { input, steps, first: false }, span, gives });
+    }
+    let steps = vec![step];
+    Ok(Expr { kind: ExprKind::Path { input: Box::new(input), steps, first: false }, span, gives })
+}
+
+/// Binds a name on all the types that the input can have.
+fn step(input: &Static, name: &str, span: &Range<usize>) -> Resolved<(Step, Static)> {
+    let mut routes = Vec::new();
+    let mut gives = Static { kinds: Vec::new(), many: input.many };
+    for kind in &input.kinds {
+        let Some((from, element, keys)) =
+            fhir_type(*kind).and_then(|from| route(from, name).map(|r| (from, r.0, r.1)))
+        else {
+            continue;
+        };
+        gives.many |= element.many;
+        gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
+        routes.push(Route { from, keys });
+    }
+    gives.kinds.dedup();
+    if routes.is_empty() && !may_be_anything(input) {
+        return Err(unknown_element(input, name, span.clone()));
+    }
+    if routes.is_empty() {
+        gives.many = true;
+    }
+    Ok((Step { name: name.into(), routes }, gives))
+}
+
+/// Resources of any type (`contained`) can have elements that their declared type has not.
+fn may_be_anything(input: &Static) -> bool {
+    input.kinds.is_empty()
+        || input.kinds.iter().any(|k| {
+            matches!(k.name(), "Resource" | "DomainResource" | "Element" | "BackboneElement")
+        })
+}
+
+/// System types navigate as the FHIR types they came from; only Quantity has elements.
+fn fhir_type(kind: Kind) -> Option<Type> {
+    match kind {
+        Kind::Fhir(of) => Some(of),
+        Kind::System(_) => None,
+    }
+}
+
+fn route(from: Type, name: &str) -> Option<(&'static fhir::Element, Vec<Key>)> {
+    let key = |element: &fhir::Element, of: Type| Key {
+        name: element.key(of).into(),
+        of,
+        primitive: of.is_primitive(),
+    };
+    if let Some(element) = from.element(name) {
+        return Some((element, element.types.iter().map(|of| key(element, *of)).collect()));
+    }
+    // `valueQuantity` is no FHIRPath, yet every engine takes it: so do we.
+    let (element, of) = from.choice_key(name)?;
+    Some((element, vec![key(element, of)]))
+}
+
+/// Keeps of a path's last name the keys whose type is wanted: `value.ofType(Quantity)` is `valueQuantity`.
+fn narrow(input: Expr, of: Type, span: Range<usize>, gives: Static) -> Resolved {
+    let Expr { kind: ExprKind::Path { input: base, mut steps, first }, span: inner, gives: had } =
+        input
+    else {
+        return Ok(input);
+    };
+    let choice = steps.last().is_some_and(|s| s.routes.iter().any(|r| r.keys.len() > 1));
+    let last = steps.last_mut().filter(|_| choice && !first);
+    let Some(last) = last else {
+        let path =
+            Expr { kind: ExprKind::Path { input: base, steps, first }, span: inner, gives: had };
+        let wanted = Kind::Fhir(of);
+        return Ok(Expr {
+            kind: ExprKind::OfType { input: Box::new(path), wanted, single: false },
+            span,
+            gives,
+        });
+    };
+    for route in &mut last.routes {
+        route.keys.retain(|k| k.of == of);
+    }
+    last.routes.retain(|r| !r.keys.is_empty());
+    if last.routes.is_empty() {
+        let types: Vec<_> = had.kinds.iter().map(|k| k.name()).collect();
+        let message = format!("`{}` is never a `{}` here", last.name, of.name());
+        return Err(
+            SyntaxError::new(message, span).hint(format!("it can be: {}", types.join(", ")))
+        );
+    }
+    Ok(Expr { kind: ExprKind::Path { input: base, steps, first }, span, gives })
+}
+
+fn unknown_element(input: &Static, name: &str, span: Range<usize>) -> SyntaxError {
+    let types: Vec<_> = input.kinds.iter().map(|k| k.name()).collect();
+    let known =
+        input.kinds.iter().filter_map(|k| fhir_type(*k)).flat_map(|t| t.elements().map(|e| e.name));
+    let hint = suggest::nearest(name, known).map(|n| format!("did you mean `{n}`?"));
+    let error =
+        SyntaxError::new(format!("`{}` has no element `{name}`", types.join("` or `")), span);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
+    let known = functions::all().map(|f| f.name).chain(["ofType"]);
+    let hint = suggest::nearest(name, known).map_or_else(
+        || "the README lists the functions that Kiln knows".to_owned(),
+        |n| format!("did you mean `{n}()`?"),
+    );
+    SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
+}
+
+fn wrong_arity(function: &Function, given: usize, span: Range<usize>) -> SyntaxError {
+    let (least, most) = (function.arity.start(), function.arity.end());
+    let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+    SyntaxError::new(format!("`{}()` takes {wanted} arguments, not {given}", function.name), span)
+}
+
+/// The span of a name within the span of its whole expression: behind the input.
+fn name_span(input: &Expr, name: &str, whole: &Range<usize>) -> Range<usize> {
+    let start =
+        if input.span.is_empty() { whole.start } else { (input.span.end + 1).min(whole.end) };
+    start..(start + name.len()).min(whole.end)
+}
+
+fn type_specifier(argument: &Syntax) -> Resolved<String> {
+    match &argument.kind {
+        SyntaxKind::Member(None, name) => Ok(name.clone()),
+        SyntaxKind::Member(Some(prefix), name) => match &prefix.kind {
+            SyntaxKind::Member(None, prefix) => Ok(format!("{prefix}.{name}")),
+            _ => Err(SyntaxError::new("expected the name of a type", argument.span.clone())),
+        },
+        SyntaxKind::Literal(Literal::String(name)) => Ok(name.to_string()),
+        _ => Err(SyntaxError::new("expected the name of a type", argument.span.clone())),
+    }
+}
+
+fn type_name_literal(argument: &Syntax) -> Resolved {
+    let name = type_specifier(argument)?;
+    let name = name.trim_start_matches("FHIR.");
+    let known = Type::named(name).is_some_and(Type::is_resource);
+    if !known {
+        return Err(unknown_type(name, &argument.span));
+    }
+    let gives = Static::system(System::String);
+    Ok(Expr {
+        kind: ExprKind::Literal(Literal::String(name.into())),
+        span: argument.span.clone(),
+        gives,
+    })
+}
+
+fn type_named(name: &str, span: &Range<usize>) -> Resolved<Kind> {
+    let found = match name.split_once('.') {
+        Some(("System", name)) => System::named(name).map(Kind::System),
+        Some(("FHIR", name)) => Type::named(name).map(Kind::Fhir),
+        _ => Type::named(name).map(Kind::Fhir).or_else(|| System::named(name).map(Kind::System)),
+    };
+    found.ok_or_else(|| unknown_type(name, span))
+}
+
+fn unknown_type(name: &str, span: &Range<usize>) -> SyntaxError {
+    const COMMON: [&str; 24] = [
+        "string",
+        "boolean",
+        "integer",
+        "decimal",
+        "date",
+        "dateTime",
+        "instant",
+        "time",
+        "code",
+        "uri",
+        "Quantity",
+        "CodeableConcept",
+        "Coding",
+        "Period",
+        "Range",
+        "Ratio",
+        "Reference",
+        "Identifier",
+        "Age",
+        "Attachment",
+        "Timing",
+        "Money",
+        "HumanName",
+        "Address",
+    ];
+    let known = COMMON.into_iter().chain(fhir::resource_types().map(Type::name));
+    let error = SyntaxError::new(format!("there is no type `{name}`"), span.clone());
+    match suggest::nearest(name, known) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
+    match gives {
+        Gives::System(system) => Static::system(system),
+        Gives::Strings => Static { kinds: vec![Kind::System(System::String)], many: true },
+        Gives::Input => input.clone(),
+        Gives::One => input.clone().single(),
+        Gives::Each => {
+            let of = arguments.first().map_or_else(Static::unknown, |a| a.gives.clone());
+            Static { many: of.many || input.many, ..of }
+        }
+        Gives::Branches => arguments[1..]
+            .iter()
+            .map(|a| a.gives.clone())
+            .reduce(|a, b| a.or(&b))
+            .unwrap_or_else(Static::unknown),
+        Gives::Both => {
+            let mut both = arguments.iter().fold(input.clone(), |both, a| both.or(&a.gives));
+            both.many = true;
+            both
+        }
+        Gives::Extensions => {
+            let kinds = Type::named("Extension").map(Kind::Fhir).into_iter().collect();
+            Static { kinds, many: true }
+        }
+        Gives::Keys => Static { kinds: vec![Kind::System(System::String)], many: input.many },
+        Gives::Unknown => Static::unknown(),
+    }
+}
+
+fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
+    match (left.gives.kinds.as_slice(), right.gives.kinds.as_slice()) {
+        ([a], [b]) if a == b => left.gives.clone().single(),
+        ([Kind::System(t @ (System::Date | System::DateTime | System::Time))], _) => {
+            Static::system(*t)
+        }
+        ([a], [Kind::System(System::Quantity)]) => Static { kinds: vec![*a], many: false },
+        ([a], [b]) if is_number(*a) && is_number(*b) => Static::system(System::Decimal),
+        _ => Static::unknown().single(),
+    }
+}
+
+fn is_number(kind: Kind) -> bool {
+    matches!(
+        kind.name(),
+        "Integer" | "Decimal" | "integer" | "decimal" | "positiveInt" | "unsignedInt" | "integer64"
+    )
+}
+
+fn text_literal(text: &str) -> (ExprKind, Static) {
+    (ExprKind::Literal(Literal::String(text.into())), Static::system(System::String))
+}
+
+fn literal_type(literal: &Literal) -> Static {
+    use super::temporal::TemporalKind;
+    Static::system(match literal {
+        Literal::Boolean(_) => System::Boolean,
+        Literal::Integer(_) => System::Integer,
+        Literal::Decimal(_) => System::Decimal,
+        Literal::String(_) => System::String,
+        Literal::Quantity(_) => System::Quantity,
+        Literal::Temporal(t) => match t.kind {
+            TemporalKind::Date => System::Date,
+            TemporalKind::DateTime => System::DateTime,
+            TemporalKind::Time => System::Time,
+        },
+    })
+}
+
+fn operator_of(symbol: &str) -> Operator {
+    match symbol {
+        "and" => Operator::And,
+        "or" => Operator::Or,
+        "xor" => Operator::Xor,
+        "implies" => Operator::Implies,
+        "=" => Operator::Equal,
+        "!=" => Operator::NotEqual,
+        "~" => Operator::Equivalent,
+        "!~" => Operator::NotEquivalent,
+        "<" => Operator::Less,
+        "<=" => Operator::LessOrEqual,
+        ">" => Operator::Greater,
+        ">=" => Operator::GreaterOrEqual,
+        "+" => Operator::Plus,
+        "-" => Operator::Minus,
+        "*" => Operator::Times,
+        "/" => Operator::Divide,
+        "div" => Operator::Div,
+        "mod" => Operator::Mod,
+        "&" => Operator::Concatenate,
+        "|" => Operator::Union,
+        "in" => Operator::In,
+        _ => Operator::Contains,
+    }
+}

@@ -1,0 +1,267 @@
+//! ViewDefinition (as written) → [`View`] (checked and compiled) → rows of resources → record batches.
+//!
+//! A view knows its Arrow schema before any data is read. Flattening one resource cannot half-succeed: its rows are
+//! complete before the first of them reaches a column.
+
+mod column;
+mod problem;
+mod rows;
+mod select;
+mod view_definition;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bumpalo::Bump;
+use serde_json::Value;
+use simd_json::Node;
+
+pub use column::{CellType, Column};
+pub use problem::{Problem, Severity};
+
+use crate::fhir::{self, Type};
+use crate::fhirpath::{Compiler, Context, Document, EvalError, Expr, Item, Static, Temporal};
+use column::ColumnBuilder;
+use select::{Builder, Constants, Select};
+
+/// The column that carries the resource's key in every table of a warehouse.
+pub const KEY_COLUMN: &str = "_key";
+
+/// A ViewDefinition, compiled.
+#[derive(Debug)]
+pub struct View {
+    /// Name of the table; empty if the definition has none.
+    pub name: String,
+    /// What the table is for.
+    pub description: Option<String>,
+    /// The resource type it flattens.
+    pub resource: Type,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    filters: Vec<Expr>,
+    select: Select,
+}
+
+impl View {
+    /// Compiles a definition. Warnings come with the view; if there is an error, all problems come instead of it.
+    pub fn compile(json: &Value) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let definition = view_definition::read(json, &mut problems);
+        let Some(resource) = resource_type(&definition.resource, &mut problems) else {
+            return Err(problems);
+        };
+        let constants = Constants::read(&definition.constants, &mut problems);
+        let focus = Static::one(resource);
+        let compiler = Compiler::new(resource, &constants);
+        let mut builder = Builder { compiler, problems: &mut problems, columns: Vec::new() };
+        let filters =
+            definition.filters.iter().filter_map(|f| builder.expression(f, &focus)).collect();
+        let select = builder.root(&definition.selects, &focus);
+        let columns = builder.columns;
+        check_names(&columns, &mut problems);
+        if problems.iter().any(|p| p.severity == Severity::Error) {
+            return Err(problems);
+        }
+        let name = definition.name.unwrap_or_default();
+        Ok((
+            Self { name, description: definition.description, resource, columns, filters, select },
+            problems,
+        ))
+    }
+
+    /// The Arrow schema of its rows; with `key`, [`KEY_COLUMN`] comes first.
+    pub fn schema(&self, key: bool) -> SchemaRef {
+        let key = key.then(|| {
+            let comment =
+                ("comment".to_owned(), "key of the resource that the row comes from".to_owned());
+            Field::new(KEY_COLUMN, DataType::Utf8, true).with_metadata([comment].into())
+        });
+        Arc::new(Schema::new(
+            key.into_iter().chain(self.columns.iter().map(Column::field)).collect::<Vec<_>>(),
+        ))
+    }
+}
+
+fn resource_type(name: &str, problems: &mut Vec<Problem>) -> Option<Type> {
+    let found = Type::named(name).filter(|t| t.is_resource());
+    if found.is_none() && !name.is_empty() {
+        let problem =
+            Problem::error("resource", format!("`{name}` is no resource type of FHIR R4"));
+        problems.push(
+            match crate::suggest::nearest(name, fhir::resource_types().map(Type::name)) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            },
+        );
+    }
+    found
+}
+
+fn check_names(columns: &[Column], problems: &mut Vec<Problem>) {
+    for (i, column) in columns.iter().enumerate() {
+        if columns[..i].iter().any(|c| c.name == column.name) {
+            let message = format!("there are two columns `{}`", column.name);
+            problems.push(
+                Problem::error("select", message).hint("column names must differ within a view"),
+            );
+        }
+    }
+}
+
+/// A resource as it comes from parsing.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The tape of the whole line.
+    pub nodes: &'a [Node<'a>],
+    /// Index of the resource's object on it.
+    pub root: usize,
+    /// The line as it was read.
+    pub raw: &'a [u8],
+    /// Address of the byte of the parsed copy that corresponds to `raw[0]`.
+    pub base: usize,
+}
+
+/// What became of the resources given to a [`Flattener`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Resources that gave at least one row.
+    pub with_rows: u64,
+    /// Resources that gave none, by the view's rule.
+    pub without_rows: u64,
+    /// Resources on which the view failed; they are rejects.
+    pub failed: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Values that the type of their column could not hold, by column; they became null.
+    pub cast_failures: Vec<u64>,
+}
+
+impl Counts {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.with_rows += other.with_rows;
+        self.without_rows += other.without_rows;
+        self.failed += other.failed;
+        self.rows += other.rows;
+        self.cast_failures.resize(other.cast_failures.len().max(self.cast_failures.len()), 0);
+        for (sum, n) in self.cast_failures.iter_mut().zip(&other.cast_failures) {
+            *sum += n;
+        }
+    }
+}
+
+/// Flattens resources of one view on one thread: resources in, record batches out.
+pub struct Flattener<'v> {
+    view: &'v View,
+    schema: SchemaRef,
+    key: Option<StringBuilder>,
+    builders: Vec<ColumnBuilder>,
+    arena: Bump,
+    now: Temporal,
+    rows: usize,
+    counts: Counts,
+}
+
+impl<'v> Flattener<'v> {
+    /// A flattener; with `key` its batches begin with [`KEY_COLUMN`]. `now` is what `now()` and `today()` give.
+    pub fn new(view: &'v View, key: bool, now: Temporal) -> Self {
+        Self {
+            view,
+            schema: view.schema(key),
+            key: key.then(StringBuilder::new),
+            builders: view.columns.iter().map(ColumnBuilder::new).collect(),
+            arena: Bump::new(),
+            now,
+            rows: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds the rows of one resource. An error means that this resource gives no row of this view, and why.
+    pub fn add(&mut self, source: Source<'_>) -> Result<(), EvalError> {
+        self.arena.reset();
+        let doc = Document {
+            nodes: source.nodes,
+            root: source.root as u32,
+            raw: source.raw,
+            base: source.base,
+            arena: &self.arena,
+        };
+        let added = append(self.view, &doc, self.now, &mut self.builders, self.key.as_mut());
+        match added {
+            Ok(0) => self.counts.without_rows += 1,
+            Ok(_) => self.counts.with_rows += 1,
+            Err(_) => self.counts.failed += 1,
+        }
+        self.rows += added.as_ref().copied().unwrap_or(0);
+        added.map(|_| ())
+    }
+
+    /// Rows waiting for the next batch.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The rows so far as a batch, and the counts so far; both begin anew.
+    pub fn finish(&mut self) -> (RecordBatch, Counts) {
+        let key = self.key.as_mut().map(|k| Arc::new(k.finish()) as ArrayRef);
+        let arrays: Vec<_> =
+            key.into_iter().chain(self.builders.iter_mut().map(ColumnBuilder::finish)).collect();
+        let mut counts = std::mem::take(&mut self.counts);
+        counts.rows = self.rows as u64;
+        counts.cast_failures =
+            self.builders.iter_mut().map(|b| std::mem::take(&mut b.cast_failures)).collect();
+        self.rows = 0;
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays);
+        (
+            batch.expect(
+                "each builder makes the type of its field, and all have a cell for each row",
+            ),
+            counts,
+        )
+    }
+}
+
+/// Evaluates the view on one resource and, if that succeeds, appends its rows.
+fn append(
+    view: &View,
+    doc: &Document<'_>,
+    now: Temporal,
+    builders: &mut [ColumnBuilder],
+    key: Option<&mut StringBuilder>,
+) -> Result<usize, EvalError> {
+    let cx = Context::new(doc, view.resource, now);
+    let focus = Item::Element(doc.root_element(Some(view.resource)));
+    for filter in &view.filters {
+        if !passes(filter, focus, &cx)? {
+            return Ok(0);
+        }
+    }
+    let rows = view.select.rows(focus, &cx)?;
+    for row in rows.cells.chunks(builders.len().max(1)) {
+        for (builder, cell) in builders.iter_mut().zip(row) {
+            builder.append(*cell, doc);
+        }
+    }
+    if let Some(key) = key {
+        let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));
+        (0..rows.count).for_each(|_| key.append_option(id));
+    }
+    Ok(rows.count)
+}
+
+/// A criterion must give a boolean; nothing counts as false (SQL on FHIR, "where").
+fn passes<'a>(filter: &'a Expr, focus: Item<'a>, cx: &Context<'a>) -> Result<bool, EvalError> {
+    match filter.eval(focus, cx)? {
+        [] => Ok(false),
+        [one] => match one.system(cx.doc) {
+            Some(Item::Boolean(b)) => Ok(b),
+            _ => Err(EvalError {
+                message: "`where` found a value that is no boolean".into(),
+                span: 0..0,
+            }),
+        },
+        _ => Err(EvalError { message: "`where` found several values".into(), span: 0..0 }),
+    }
+}

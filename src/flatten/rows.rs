@@ -1,0 +1,161 @@
+//! Runs a compiled select over one resource (SQL on FHIR, "Processing Algorithm").
+
+use bumpalo::collections::Vec as ArenaVec;
+
+use super::column::Cell;
+use super::select::{ColumnExpr, Iteration, Select};
+use crate::fhirpath::{Context, EvalError, Expr, Item};
+
+/// Rows of a select: cells row by row.
+pub(super) struct Rows<'a> {
+    pub(super) cells: ArenaVec<'a, Cell<'a>>,
+    pub(super) count: usize,
+}
+
+/// `%rowIndex` where `forEachOrNull` found nothing.
+static ZERO: [Item<'static>; 1] = [Item::Integer(0)];
+
+impl<'a> Rows<'a> {
+    fn new(cx: &Context<'a>) -> Self {
+        Self { cells: ArenaVec::new_in(cx.doc.arena), count: 0 }
+    }
+
+    fn row(&self, index: usize) -> &[Cell<'a>] {
+        let width = self.cells.len() / self.count;
+        &self.cells[index * width..(index + 1) * width]
+    }
+}
+
+impl Select {
+    /// The rows that this select makes of one focus.
+    pub(super) fn rows<'a>(
+        &'a self,
+        focus: Item<'a>,
+        cx: &Context<'a>,
+    ) -> Result<Rows<'a>, EvalError> {
+        let mut rows = Rows::new(cx);
+        match &self.iteration {
+            Iteration::Once => self.add(focus, cx, &mut rows)?,
+            Iteration::ForEach { path, or_null } => {
+                let items = path.eval(focus, cx)?;
+                for (i, item) in items.iter().enumerate() {
+                    self.add(*item, &Context { row_index: i as i64, ..*cx }, &mut rows)?;
+                }
+                if items.is_empty() && *or_null {
+                    self.add_null_row(&mut rows);
+                }
+            }
+            Iteration::Repeat(paths) => {
+                let mut found = ArenaVec::new_in(cx.doc.arena);
+                descend(paths, focus, cx, &mut found)?;
+                for (i, item) in found.iter().enumerate() {
+                    self.add(*item, &Context { row_index: i as i64, ..*cx }, &mut rows)?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Adds the rows of one focus: its own cells, times the rows of each nested select, times those of the union.
+    fn add<'a>(
+        &'a self,
+        focus: Item<'a>,
+        cx: &Context<'a>,
+        rows: &mut Rows<'a>,
+    ) -> Result<(), EvalError> {
+        if self.nested.is_empty() && self.unions.is_empty() {
+            rows.count += 1;
+            return self.cells(focus, cx, &mut rows.cells);
+        }
+        let mut parts = ArenaVec::new_in(cx.doc.arena);
+        for nested in &self.nested {
+            parts.push(nested.rows(focus, cx)?);
+        }
+        if !self.unions.is_empty() {
+            let mut union = Rows::new(cx);
+            for branch in &self.unions {
+                let found = branch.rows(focus, cx)?;
+                union.cells.extend_from_slice(&found.cells);
+                union.count += found.count;
+            }
+            parts.push(union);
+        }
+        let mut own = ArenaVec::new_in(cx.doc.arena);
+        self.cells(focus, cx, &mut own)?;
+        multiply(&own, &parts, rows);
+        Ok(())
+    }
+
+    fn cells<'a>(
+        &'a self,
+        focus: Item<'a>,
+        cx: &Context<'a>,
+        cells: &mut ArenaVec<'a, Cell<'a>>,
+    ) -> Result<(), EvalError> {
+        for column in &self.columns {
+            let values = column.expr.eval(focus, cx)?;
+            if values.len() > 1 && !column.collection {
+                return Err(several(column, values.len()));
+            }
+            cells.push(Some(values));
+        }
+        Ok(())
+    }
+
+    /// One row of nulls, whatever is nested; only `%rowIndex` is 0 in it.
+    fn add_null_row(&self, rows: &mut Rows<'_>) {
+        let start = rows.cells.len();
+        rows.cells.resize(start + self.end - self.start, None);
+        self.zero_row_indexes(self.start, &mut rows.cells[start..]);
+        rows.count += 1;
+    }
+
+    fn zero_row_indexes(&self, origin: usize, row: &mut [Cell<'_>]) {
+        for (i, column) in self.columns.iter().enumerate() {
+            if column.expr.is_row_index() {
+                row[self.start - origin + i] = Some(&ZERO);
+            }
+        }
+        for inner in self.nested.iter().chain(self.unions.first()) {
+            inner.zero_row_indexes(origin, row);
+        }
+    }
+}
+
+fn several(column: &ColumnExpr, found: usize) -> EvalError {
+    let message = format!(
+        "column `{}` takes one value and found {found}; use `first()`, a `forEach`, or `collection`",
+        column.name
+    );
+    EvalError { message, span: 0..0 }
+}
+
+/// The Cartesian product, the last part varying fastest.
+fn multiply<'a>(own: &[Cell<'a>], parts: &[Rows<'a>], rows: &mut Rows<'a>) {
+    let total: usize = parts.iter().map(|p| p.count).product();
+    for n in 0..total {
+        rows.cells.extend_from_slice(own);
+        let mut repeats = total;
+        for part in parts {
+            repeats /= part.count;
+            rows.cells.extend_from_slice(part.row(n / repeats % part.count));
+        }
+    }
+    rows.count += total;
+}
+
+/// Pre-order: each found item before those found from it.
+fn descend<'a>(
+    paths: &'a [Expr],
+    focus: Item<'a>,
+    cx: &Context<'a>,
+    found: &mut ArenaVec<'a, Item<'a>>,
+) -> Result<(), EvalError> {
+    for path in paths {
+        for item in path.eval(focus, cx)? {
+            found.push(*item);
+            descend(paths, *item, cx, found)?;
+        }
+    }
+    Ok(())
+}
