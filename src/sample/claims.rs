@@ -1,4 +1,4 @@
-//! What a visit costs and who pays: a Claim as sent, an ExplanationOfBenefit as answered.
+//! What a visit costs and who pays: a Claim as sent, an `ExplanationOfBenefit` as answered.
 
 use jiff::civil::Date;
 
@@ -36,7 +36,7 @@ struct Decision {
 /// A claim on its way to the plan.
 struct Bill<'a> {
     kind: &'static str,
-    /// Id of the MedicationRequest, for a pharmacy.
+    /// Id of the `MedicationRequest`, for a pharmacy.
     prescription: Option<&'a str>,
     charges: &'a [Charge],
     visit: &'a Visit<'a>,

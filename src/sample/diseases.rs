@@ -64,7 +64,7 @@ pub(super) static DISEASES: [Disease; 15] = [
         ],
         panels: &[&GLYCATED, &METABOLIC, &KIDNEY],
         effects: &[
-            Effect(&HBA1C, (72, 112), (60, 94)),
+            Effect(&HBA1C, (70, 114), (60, 100)),
             Effect(&GLUCOSE, (138, 262), (104, 208)),
             Effect(&TRIGLYCERIDES, (130, 280), (110, 230)),
             Effect(&URINE_ALBUMIN, (60, 900), (60, 1_400)),

@@ -19,12 +19,12 @@ const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem/";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code {
     system: &'static str,
-    pub(super) code: &'static str,
+    pub(super) value: &'static str,
     pub(super) display: &'static str,
 }
 
-pub(super) const fn code(system: &'static str, code: &'static str, display: &'static str) -> Code {
-    Code { system, code, display }
+pub(super) const fn code(system: &'static str, value: &'static str, display: &'static str) -> Code {
+    Code { system, value, display }
 }
 
 pub(super) const fn snomed(value: &'static str, display: &'static str) -> Code {
@@ -50,22 +50,22 @@ pub(super) const fn cvx(value: &'static str, display: &'static str) -> Code {
 impl Code {
     /// The code as a Coding.
     pub(super) fn coding(self) -> Json {
-        object! { "system": self.system, "code": self.code, "display": self.display }
+        object! { "system": self.system, "code": self.value, "display": self.display }
     }
 
-    /// The code as a CodeableConcept with text.
+    /// The code as a `CodeableConcept` with text.
     pub(super) fn concept(self) -> Json {
         object! { "coding": [self.coding()], "text": self.display }
     }
 }
 
-/// A CodeableConcept of several codings for the same thing.
+/// A `CodeableConcept` of several codings for the same thing.
 pub(super) fn concept_of(codes: &[Code]) -> Json {
     let codings: Vec<Json> = codes.iter().map(|code| code.coding()).collect();
     object! { "coding": codings, "text": codes.first().map(|code| code.display) }
 }
 
-/// A CodeableConcept from a code system under terminology.hl7.org, without display.
+/// A `CodeableConcept` from a code system under terminology.hl7.org, without display.
 pub(super) fn hl7(system: &str, value: &'static str) -> Json {
     object! { "coding": [object! { "system": format!("{TERMINOLOGY}{system}"), "code": value }] }
 }

@@ -151,7 +151,7 @@ impl<'a> Chart<'a> {
                 day = plus_days(day, 60);
                 continue;
             };
-            if !self.draw.chance(250) {
+            if !self.draw.chance(330) {
                 plan.push((self.office_hour(day), Purpose::Review));
             }
             day = plus_days(day, months * 30 + self.draw.between(-20, 35));
@@ -163,8 +163,8 @@ impl<'a> Chart<'a> {
         let days = days_between(start, end);
         let per_decade = match age_on(self.person.birth, end) {
             ..=12 => self.draw.between(3, 11),
-            13..=64 => self.draw.between(0, 7),
-            _ => self.draw.between(2, 9),
+            13..=64 => self.draw.between(0, 6),
+            _ => self.draw.between(1, 7),
         };
         for _ in 0..per_decade * days / 3650 {
             let day = plus_days(start, self.draw.between(1, days));
@@ -238,9 +238,8 @@ impl Problem {
 /// Days between wellness visits at an age in years, after the well-child visits.
 fn wellness_interval(age: i64) -> i64 {
     match age {
-        ..=17 => 365,
         18..=39 => 700,
-        40..=64 => 450,
+        40..=64 => 540,
         _ => 365,
     }
 }
@@ -252,7 +251,7 @@ fn draw_problems(person: &Person, obese: bool, draw: &mut Draw) -> Vec<Problem> 
         let permille = if obese { base * 3 / 2 } else { base * 4 / 5 };
         let age = draw.between(disease.onset.0, disease.onset.1);
         let onset = plus_days(plus_months(person.birth, 12 * age), draw.between(0, 364));
-        let control = draw.bell(0, 1000);
+        let control = draw.between(0, 1000);
         if draw.chance(permille) && onset < person.history_end() {
             let prescribed = vec![None; disease.drugs.len()];
             problems.push(Problem { disease, onset, control, condition: None, prescribed });

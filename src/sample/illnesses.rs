@@ -255,7 +255,7 @@ pub(super) static ILLNESSES: [Illness; 17] = [
             icd10("S72.009A", "Fracture of neck of femur"),
             Ward,
             (66, 110),
-            12,
+            6,
             120,
         )
     },

@@ -82,11 +82,19 @@ fn render_text(text: &str, out: &mut String) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            control if control < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control < ' ' => {
+                out.push_str("\\u00");
+                out.extend([4, 0].map(|shift| hex_digit(u32::from(control) >> shift)));
+            }
             other => out.push(other),
         }
     }
     out.push('"');
+}
+
+/// The last four bits of `value` as a digit.
+fn hex_digit(value: u32) -> char {
+    char::from_digit(value & 15, 16).unwrap_or('0')
 }
 
 impl fmt::Display for Decimal {

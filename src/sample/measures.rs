@@ -13,7 +13,7 @@ pub(super) struct Measure {
     pub(super) usual: (i64, i64),
 }
 
-/// Measures ordered together and reported in one DiagnosticReport.
+/// Measures ordered together and reported in one `DiagnosticReport`.
 pub(super) struct Panel {
     pub(super) code: Code,
     pub(super) measures: &'static [&'static Measure],

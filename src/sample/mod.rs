@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! network (payers, towns) ─┐
-//! people (who) ────────────┼─► history (when) ─► visit (what) ─► write (NDJSON, manifest)
+//! people, coverage (who) ──┼─► history (when) ─► visit (what) ─► write (NDJSON, manifest)
 //! diseases, illnesses, … ──┘                       └─► observations, treatments, claims
 //! ```
 //! The tables (`diseases`, `illnesses`, `drugs`, `measures`, `prevention`) are data. A patient
@@ -15,6 +15,7 @@ use self::write::Export;
 use crate::error::Result;
 
 mod claims;
+mod coverage;
 mod diseases;
 mod drugs;
 mod fhir;

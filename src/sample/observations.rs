@@ -55,6 +55,9 @@ enum Value {
 
 const VITAL_SIGNS: (&str, &str) = ("vital-signs", "Vital signs");
 const LABORATORY: (&str, &str) = ("laboratory", "Laboratory");
+const IMAGING: (&str, &str) = ("imaging", "Imaging");
+const NEGATIVE: Code = snomed("260385009", "Negative");
+const POSITIVE: Code = snomed("10828004", "Positive");
 
 /// Writes all findings of a visit and charges for the panels.
 pub(super) fn write(visit: &mut Visit, chart: &mut Chart) -> Result<()> {
@@ -172,7 +175,7 @@ fn write_habits(visit: &Visit, chart: &mut Chart) -> Result<()> {
         put(finding, visit, chart)?;
     }
     let depressed =
-        chart.active(visit.day()).any(|problem| problem.disease.code.code == "370143000");
+        chart.active(visit.day()).any(|problem| problem.disease.code.value == "370143000");
     if age < 12 || !(depressed || chart.draw.chance(250)) {
         return Ok(());
     }
@@ -203,8 +206,10 @@ fn panels_of(visit: &Visit, chart: &mut Chart) -> Vec<&'static Panel> {
         (_, Setting::Ward) => panels.extend([&BLOOD_COUNT, &METABOLIC]),
         _ => {}
     }
-    panels.sort_by_key(|panel| panel.code.code);
-    panels.dedup_by_key(|panel| panel.code.code);
+    panels.sort_by_key(|panel| panel.code.value);
+    panels.dedup_by_key(|panel| panel.code.value);
+    // Long panels are not repeated at every review.
+    panels.retain(|panel| panel.measures.len() == 1 || chart.draw.chance(600));
     panels
 }
 
@@ -309,6 +314,23 @@ impl Value {
 
 fn measured(measure: &Measure, value: i64) -> Json {
     quantity(Decimal(value, measure.scale), measure.unit, measure.ucum)
+}
+
+/// Writes the result of a screening: nearly always negative.
+pub(super) fn write_result(
+    code: Code,
+    category: &'static str,
+    visit: &Visit,
+    chart: &mut Chart,
+) -> Result<()> {
+    let found = if chart.draw.chance(40) { POSITIVE } else { NEGATIVE };
+    let (profile, category) = match category {
+        "laboratory" => ("observation-lab", LABORATORY),
+        _ => ("observation-clinical-result", IMAGING),
+    };
+    let (code, value) = (code.concept(), Value::Concept(found));
+    let finding = Finding { profile, category, code, value, interpretation: None, range: None };
+    put(finding, visit, chart).map(drop)
 }
 
 /// Writes one Observation and returns its id.

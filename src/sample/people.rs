@@ -2,12 +2,12 @@
 
 use jiff::civil::{Date, DateTime};
 
+use super::coverage::{self, Enrollment};
 use super::fhir::{
-    AS_OF, age_on, code, hl7, hl7_coding, identifier, named_reference, plus_days, plus_months,
-    reference, resource, stamp, telecom,
+    AS_OF, age_on, code, hl7, identifier, plus_days, plus_months, resource, stamp, telecom,
 };
 use super::json::{Json, object};
-use super::network::{MEDICARE, PLANS, Plan, STREETS, Town};
+use super::network::{STREETS, Town};
 use super::random::Draw;
 use super::write::{Export, Kind};
 use crate::error::Result;
@@ -26,21 +26,11 @@ pub(super) struct Person {
     enrollments: Vec<Enrollment>,
 }
 
-/// A time under one plan.
-pub(super) struct Enrollment {
-    pub(super) plan: &'static Plan,
-    /// Id of the Coverage.
-    pub(super) coverage: String,
-    start: Date,
-    /// The last day.
-    end: Option<Date>,
-}
-
 /// Ages on [`AS_OF`] with their weights: first, last, weight.
 const AGES: [(i64, i64, i64); 7] =
     [(0, 4, 6), (5, 17, 15), (18, 34, 21), (35, 49, 19), (50, 64, 19), (65, 79, 14), (80, 96, 6)];
 /// Up to which age on [`AS_OF`], permille who died within the history.
-const DEATHS: [(i64, i64); 4] = [(39, 5), (64, 35), (79, 140), (130, 340)];
+const DEATHS: [(i64, i64); 4] = [(39, 8), (64, 60), (79, 220), (130, 480)];
 
 /// Given names: male, female.
 pub(super) const GIVEN_NAMES: [[&str; 16]; 2] = [
@@ -117,7 +107,7 @@ impl Person {
             enrollments: vec![],
         };
         person.death = person.draw_death(age, draw);
-        person.enrollments = person.draw_enrollments(draw);
+        person.enrollments = coverage::draw_enrollments(&person, draw);
         person
     }
 
@@ -149,42 +139,13 @@ impl Person {
         (day > plus_days(self.birth, 60)).then(|| day.at(hour, draw.between(0, 59) as i8, 0, 0))
     }
 
-    /// One plan, and from the month of the 65th birthday Medicare.
-    fn draw_enrollments(&self, draw: &mut Draw) -> Vec<Enrollment> {
-        let retires = plus_months(self.birth, 65 * 12).first_of_month();
-        let plan = draw.weighted(&PLANS, |plan| plan.share).unwrap_or(&PLANS[0]);
-        let start = self.history_start();
-        let mut enrollments = Vec::new();
-        if retires > start {
-            let end = (retires <= self.history_end()).then(|| plus_days(retires, -1));
-            let coverage = draw.uuid();
-            enrollments.push(Enrollment { plan, coverage, start, end });
-        }
-        if retires <= self.history_end() {
-            let start = retires.max(start);
-            enrollments.push(Enrollment {
-                plan: &MEDICARE,
-                coverage: draw.uuid(),
-                start,
-                end: None,
-            });
-        }
-        enrollments
-    }
-
     /// Writes the Patient and the Coverages.
     pub(super) fn write(&self, town: &Town, draw: &mut Draw, export: &mut Export) -> Result<()> {
         let updated = self.history_end().at(18, 0, 0, 0);
         let patient = self.patient(town, draw);
         export
             .put(Kind::Patient, &resource(Kind::Patient, &self.id, "patient", updated, patient))?;
-        for (index, enrollment) in self.enrollments.iter().enumerate() {
-            let body = self.coverage(enrollment, index, draw);
-            let updated = enrollment.end.unwrap_or(enrollment.start).at(6, 0, 0, 0);
-            let id = &enrollment.coverage;
-            export.put(Kind::Coverage, &resource(Kind::Coverage, id, "coverage", updated, body))?;
-        }
-        Ok(())
+        coverage::write(self, &self.enrollments, draw, export)
     }
 
     fn patient(&self, town: &Town, draw: &mut Draw) -> Json {
@@ -219,7 +180,7 @@ impl Person {
             "deceasedDateTime": deceased_at,
             "address": self.addresses(town, draw),
             "maritalStatus": (adult && draw.chance(850))
-                .then(|| hl7("v3-MaritalStatus", *draw.pick::<&'static str>(&["M", "S", "D", "W"]))),
+                .then(|| hl7("v3-MaritalStatus", draw.pick::<&'static str>(&["M", "S", "D", "W"]))),
             "multipleBirthBoolean": draw.chance(30).then_some(true),
             "communication": draw.chance(900).then(|| [language(draw)]),
         }
@@ -317,36 +278,6 @@ impl Person {
             });
         }
         addresses
-    }
-
-    fn coverage(&self, enrollment: &Enrollment, index: usize, draw: &mut Draw) -> Json {
-        let plan = enrollment.plan;
-        let member = format!("{}{}", ["K", "M"][index.min(1)], draw.digits(9));
-        let kind = code("https://nahdo.org/sopt", plan.typology, plan.payer_name);
-        let class = object! {
-            "type": object! { "coding": [hl7_coding("coverage-class", "plan", "Plan")] },
-            "value": plan.payer.trim_start_matches("payer-"),
-            "name": plan.name,
-        };
-        object! {
-            "identifier": [object! {
-                "type": hl7("v2-0203", "MB"),
-                "system": "https://kiln.example/member-id",
-                "value": member.clone(),
-            }],
-            // Without a `period.end` the plan was in force when the export was taken, or until death.
-            "status": if enrollment.end.is_some() || self.death.is_some() { "cancelled" } else { "active" },
-            "type": kind.concept(),
-            "subscriberId": member,
-            "beneficiary": reference(Kind::Patient, &self.id),
-            "relationship": hl7("subscriber-relationship", "self"),
-            "period": object! {
-                "start": enrollment.start.to_string(),
-                "end": enrollment.end.map(|day| day.to_string()),
-            },
-            "payor": [named_reference(Kind::Organization, plan.payer, plan.payer_name)],
-            "class": [class],
-        }
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Codes are public and well known; displays, rates and charges are our own and only roughly right.
 
-use super::fhir::{Code, cvx, snomed};
+use super::fhir::{Code, cvx, loinc, snomed};
 use super::illnesses::Treatment;
 
 /// A procedure done to healthy people of some age.
 pub(super) struct Screening {
     pub(super) treatment: &'static Treatment,
+    /// What its result is reported as, if separately, and in which Observation category.
+    pub(super) result: Option<(Code, &'static str)>,
     pub(super) women_only: bool,
     pub(super) ages: (i64, i64),
     /// Months until it is due again.
@@ -48,13 +50,55 @@ static CERVICAL_SMEAR: Treatment =
     Treatment { code: snomed("90226004", "Cervical cytology"), minutes: 15, cents: 8_640 };
 
 pub(super) static SCREENINGS: [Screening; 7] = [
-    Screening { treatment: &DEPRESSION_SCREENING, women_only: false, ages: (12, 110), every: 12 },
-    Screening { treatment: &MAMMOGRAPHY, women_only: true, ages: (40, 74), every: 24 },
-    Screening { treatment: &CERVICAL_SMEAR, women_only: true, ages: (21, 65), every: 36 },
-    Screening { treatment: &COLONOSCOPY, women_only: false, ages: (45, 75), every: 120 },
-    Screening { treatment: &OCCULT_BLOOD, women_only: false, ages: (50, 75), every: 12 },
-    Screening { treatment: &BONE_DENSITY, women_only: true, ages: (65, 85), every: 60 },
-    Screening { treatment: &SPIROMETRY, women_only: false, ages: (55, 75), every: 48 },
+    Screening {
+        treatment: &DEPRESSION_SCREENING,
+        result: None,
+        women_only: false,
+        ages: (12, 110),
+        every: 12,
+    },
+    Screening {
+        treatment: &MAMMOGRAPHY,
+        result: Some((loinc("24606-6", "Screening mammogram"), "imaging")),
+        women_only: true,
+        ages: (40, 74),
+        every: 24,
+    },
+    Screening {
+        treatment: &CERVICAL_SMEAR,
+        result: Some((loinc("10524-7", "Cervical cytology"), "laboratory")),
+        women_only: true,
+        ages: (21, 65),
+        every: 36,
+    },
+    Screening {
+        treatment: &COLONOSCOPY,
+        result: None,
+        women_only: false,
+        ages: (45, 75),
+        every: 120,
+    },
+    Screening {
+        treatment: &OCCULT_BLOOD,
+        result: Some((loinc("29771-3", "Occult blood in stool"), "laboratory")),
+        women_only: false,
+        ages: (50, 75),
+        every: 12,
+    },
+    Screening {
+        treatment: &BONE_DENSITY,
+        result: None,
+        women_only: true,
+        ages: (65, 85),
+        every: 60,
+    },
+    Screening {
+        treatment: &SPIROMETRY,
+        result: None,
+        women_only: false,
+        ages: (55, 75),
+        every: 48,
+    },
 ];
 
 const fn vaccine(code: Code, months: &'static [i64], cents: i64) -> Vaccine {

@@ -12,6 +12,7 @@ use super::fhir::{
 use super::history::{Chart, Purpose};
 use super::illnesses::Treatment;
 use super::json::{Json, object};
+use super::observations;
 use super::prevention::{SCREENINGS, Schedule, VACCINES, Vaccine};
 use super::visit::Visit;
 use super::write::Kind;
@@ -69,13 +70,13 @@ fn renew_prescriptions(visit: &Visit, chart: &mut Chart) -> Result<()> {
     Ok(())
 }
 
-/// Writes a MedicationRequest and, when it was filled, the pharmacy's claim.
+/// Writes a `MedicationRequest` and, when it was filled, the pharmacy's claim.
 fn prescribe(drug: &Drug, course: Course, visit: &Visit, chart: &mut Chart) -> Result<()> {
     let id = chart.draw.uuid();
     let body = prescription(drug, course, visit, chart);
     let resource = resource(Kind::MedicationRequest, &id, "medicationrequest", visit.end, body);
     chart.export.put(Kind::MedicationRequest, &resource)?;
-    if chart.draw.chance(800) {
+    if chart.draw.chance(600) {
         let months = if course == Course::Short { 1 } else { 3 };
         claims::write_pharmacy(&id, drug.code, drug.cents * months, visit, chart)?;
     }
@@ -158,6 +159,9 @@ fn write_screenings(visit: &mut Visit, chart: &mut Chart) -> Result<()> {
         if meant && due && chart.draw.chance(480) {
             chart.screened[index] = Some(visit.day());
             write_procedure(screening.treatment, true, visit, chart)?;
+            if let Some((code, category)) = screening.result {
+                observations::write_result(code, category, visit, chart)?;
+            }
         }
     }
     Ok(())

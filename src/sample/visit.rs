@@ -37,8 +37,8 @@ pub(super) struct Diagnosis {
 }
 
 const WELL_CHILD: Code = snomed("410620009", "Well child visit");
-const CHECK_UP: Code = snomed("162673000", "General examination");
-const FOLLOW_UP: Code = snomed("390906007", "Follow-up visit");
+const CHECK_UP: Code = snomed("86013001", "Periodic health examination");
+const FOLLOW_UP: Code = snomed("185349003", "Check-up visit");
 const PROBLEM: Code = snomed("185347001", "Visit for a problem");
 const EMERGENCY: Code = snomed("50849002", "Emergency room visit");
 const ADMISSION: Code = snomed("183452005", "Inpatient stay");
@@ -149,11 +149,7 @@ impl<'a> Visit<'a> {
             _ if exact => date = Some(onset.to_string()),
             0..=4 => date = Some(onset.year().to_string()),
             5..=6 => date = Some(onset.strftime("%Y-%m").to_string()),
-            7 => {
-                at_age = Some(object! {
-                    "value": age, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a",
-                })
-            }
+            7 => at_age = Some(years(age)),
             8 => words = Some("Many years ago"),
             _ => {}
         }
@@ -161,7 +157,7 @@ impl<'a> Visit<'a> {
             "clinicalStatus": hl7("condition-clinical", "active"),
             "verificationStatus": hl7("condition-ver-status", "confirmed"),
             "category": [hl7("condition-category", "problem-list-item")],
-            "code": self.condition_code(clinical, billed, chart),
+            "code": condition_code(clinical, billed, chart),
             "subject": reference(Kind::Patient, &chart.person.id),
             "encounter": self.reference(),
             "onsetDateTime": date,
@@ -187,7 +183,7 @@ impl<'a> Visit<'a> {
             "verificationStatus": hl7("condition-ver-status", "confirmed"),
             "category": [hl7("condition-category", "encounter-diagnosis")],
             "severity": chart.draw.chance(150).then(|| snomed("6736007", "Moderate").concept()),
-            "code": self.condition_code(illness.code, illness.diagnosis, chart),
+            "code": condition_code(illness.code, illness.diagnosis, chart),
             "subject": reference(Kind::Patient, &chart.person.id),
             "encounter": self.reference(),
             "onsetDateTime": stamp(self.start),
@@ -205,15 +201,6 @@ impl<'a> Visit<'a> {
             billed: illness.diagnosis,
         });
         Ok(())
-    }
-
-    /// SNOMED CT, mostly with ICD-10-CM beside it; now and then only one of them.
-    fn condition_code(&self, clinical: Code, billed: Code, chart: &mut Chart) -> Json {
-        match chart.draw.between(0, 9) {
-            0 => concept_of(&[billed]),
-            1..=3 => concept_of(&[clinical]),
-            _ => concept_of(&[clinical, billed]),
-        }
     }
 
     fn write_encounter(&self, chart: &mut Chart) -> Result<()> {
@@ -261,6 +248,22 @@ impl<'a> Visit<'a> {
         };
         let system = "http://terminology.hl7.org/CodeSystem/discharge-disposition";
         object! { "dischargeDisposition": code(system, value, display).concept() }
+    }
+}
+
+/// SNOMED CT, mostly with ICD-10-CM beside it; now and then only one of them.
+fn condition_code(clinical: Code, billed: Code, chart: &mut Chart) -> Json {
+    match chart.draw.between(0, 9) {
+        0 => concept_of(&[billed]),
+        1..=3 => concept_of(&[clinical]),
+        _ => concept_of(&[clinical, billed]),
+    }
+}
+
+/// An Age, which is a Quantity in years.
+fn years(age: i64) -> Json {
+    object! {
+        "value": age, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a",
     }
 }
 
