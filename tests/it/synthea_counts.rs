@@ -248,7 +248,38 @@ fn resources(dir: &Path, kind: &str) -> Vec<Value> {
     let lines = BufReader::new(MultiGzDecoder::new(file)).lines();
     let lines = lines.map(|line| line.expect("the export is valid gzip and UTF-8"));
     let filled = lines.filter(|line| !line.trim().is_empty());
-    filled.map(|line| serde_json::from_str(&line).expect("a line is one JSON value")).collect()
+    let exact = filled.map(|line| decimals_as_text(&line));
+    exact.map(|line| serde_json::from_str(&line).expect("a line is one JSON value")).collect()
+}
+
+/// The line with each decimal in quotes: as an f64, `serde_json` reads some one unit too low or high.
+fn decimals_as_text(line: &str) -> String {
+    let in_number = |c: char| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9');
+    let mut text = String::with_capacity(line.len() + 64);
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_length(rest),
+            '-' | '0'..='9' => rest.find(|c| !in_number(c)).unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        let quote = if first != '"' && token.contains('.') { "\"" } else { "" };
+        text.extend([quote, token, quote]);
+        rest = after;
+    }
+    text
+}
+
+/// The length in bytes of the JSON string that `text` starts with, quotes included.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn list<'a>(it: &'a Value, element: &str) -> &'a [Value] {
@@ -285,15 +316,16 @@ fn adjudicated<'a>(items: &[&'a Value], variable: &str) -> Vec<&'a Value> {
 
 /// The sum of decimals, added as integers of 10^-`scale` and printed with `scale` digits.
 fn exact_sum<'a>(values: impl Iterator<Item = &'a Value>, scale: usize) -> String {
-    let sum: i128 = values.map(|value| scaled(&value.to_string(), scale)).sum();
+    let sum: i128 = values.map(|value| scaled(value, scale)).sum();
     let digits = format!("{:0width$}", sum.abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     format!("{}{whole}.{fraction}", if sum < 0 { "-" } else { "" })
 }
 
-/// A JSON number as an integer of 10^-`scale`. The shortest text of a double is what Synthea wrote.
-fn scaled(number: &str, scale: usize) -> i128 {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+/// A decimal (text, see [`decimals_as_text`]) or a whole number as an integer of 10^-`scale`.
+fn scaled(value: &Value, scale: usize) -> i128 {
+    let number = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
     assert!(fraction.len() <= scale, "a number has more digits than its column");
     format!("{whole}{fraction:0<scale$}").parse().expect("Synthea writes no exponents")
 }
