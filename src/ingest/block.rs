@@ -66,7 +66,7 @@ impl Blocks {
 pub struct Block {
     /// Place in the order of the input: 0, 1, 2 … whatever the number of threads.
     pub index: u64,
-    /// Grown but not shrunk, so that it is not zeroed for each block; `used` bytes are valid.
+    /// Not shrunk from block to block, so that it is zeroed once; `used` bytes are valid.
     pub(super) data: Vec<u8>,
     pub(super) used: usize,
     /// In the order of the input; a file occurs once at most.
@@ -189,11 +189,12 @@ impl Block {
         }
         let mut step = TAIL_BYTES as u64;
         while position < reader.file.size {
-            if self.used - line > options.max_line_bytes {
+            let Some(allowed) = options.max_line_bytes.checked_sub(self.used - line) else {
                 self.used = self.used.min(line + HEAD_BYTES);
                 return Ok(true);
-            }
-            let end = position.saturating_add(step).min(reader.file.size);
+            };
+            // One byte more than allowed shows that the line is too long.
+            let end = position.saturating_add(step.min(allowed as u64 + 1)).min(reader.file.size);
             let unread = self.used;
             reader.append(self, position..end)?;
             if let Some(newline) = memchr(b'\n', &self.data[unread..self.used]) {
@@ -203,6 +204,17 @@ impl Block {
             (position, step) = (end, step * 2);
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// A block of one line without a file.
+    pub(super) fn of_line(line: &[u8]) -> Self {
+        let lines = 0..line.len();
+        let piece =
+            Piece { file: 0, format: Format::Lines, stored: 0..0, lines, offset: 0, cut: false };
+        Self { index: 0, data: line.to_vec(), used: line.len(), pieces: vec![piece] }
     }
 }
 

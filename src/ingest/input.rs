@@ -135,6 +135,7 @@ impl Discovery {
                 ErrorKind::Input,
                 format!("`{pattern}` is not a valid pattern: {}", error.msg),
             )
+            .hint("write `[[]` for a bracket that is part of a name")
         })?;
         for path in paths {
             let path = path.map_err(|error| {

@@ -39,13 +39,14 @@
 //! | a file that cannot be opened or read, or changes while being read | the same |
 //! | a directory, pattern or manifest without any file | the same |
 //!
-//! Where simd-json and RFC 8259 part: integers beyond 64 bits (`123456789012345678901`) and floats
-//! beyond f64 (`1e999`) are valid JSON but are rejected as invalid; FHIR gives decimals 18 digits. A
-//! lone surrogate escape (`"\ud800"`) is rejected too: it is no Unicode text.
+//! Where simd-json and RFC 8259 part, the line is a reject [`Reason::NotRepresentable`]: integers beyond
+//! 64 bits (`123456789012345678901`), floats beyond f64 (`1e999`), and a lone surrogate escape
+//! (`"\ud800"`), all of which the grammar allows. simd-json accepts nothing that the grammar forbids.
 
 mod block;
 mod decode;
 mod input;
+mod line;
 mod manifest;
 mod parse;
 mod split;
@@ -55,8 +56,9 @@ mod tests;
 
 pub use block::{Block, Blocks};
 pub use input::{Compression, Declared, Format, InputFile, Inputs, discover};
+pub use line::{Line, Origin, Reason, Rejected, Resource};
 pub use manifest::{ListedFile, Manifest};
-pub use parse::{Line, Origin, Parser, Reason, Rejected, Resource};
+pub use parse::Parser;
 pub use split::{Split, splits};
 pub use tally::{BlockCounts, Counts, FileReport, PieceCounts, Report, Tally};
 

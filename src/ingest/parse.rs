@@ -1,109 +1,17 @@
 //! Lines become simd-json tapes, and each line is delivered as resources, a reject or a blank.
 
-use std::fmt;
-
 use memchr::memchr;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
 
 use super::Options;
 use super::block::{Block, Piece};
 use super::input::Format;
+use super::line::{Line, Origin, Reason, Rejected, Resource};
 use super::tally::{BlockCounts, PieceCounts};
 use crate::error::Result;
 
-/// What a line, or an entry of a Bundle, turned out to be.
-#[derive(Debug)]
-pub enum Line<'a> {
-    /// A resource, parsed.
-    Resource(Resource<'a>),
-    /// Nothing that can be used. Also in the [`BlockCounts`]; its line number is relative.
-    Rejected(&'a Rejected),
-}
-
-/// A resource on the tape of its line.
-#[derive(Debug, Clone, Copy)]
-pub struct Resource<'a> {
-    /// The tape of the whole line.
-    pub nodes: &'a [Node<'a>],
-    /// Index of the resource's object in `nodes`: 0, or further on inside a Bundle.
-    pub root: usize,
-    /// The unmodified text of the line (or document) without its line end.
-    pub raw: &'a [u8],
-    /// Address of the parser's copy of `raw[0]`. Strings without escapes lie at the same distance from
-    /// it as in `raw`: `key.as_ptr().addr() - base` is a key's offset in `raw`.
-    pub base: usize,
-    /// The value of `resourceType`.
-    pub resource_type: &'a str,
-    /// Where it stands.
-    pub origin: Origin,
-}
-
-/// Where a line stands in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Index into [`Inputs::files`](super::Inputs::files).
-    pub file: u32,
-    /// Line number from 1, counted from the first line of the file in this *block*;
-    /// [`Tally`](super::Tally) knows how many precede it.
-    pub line: u64,
-    /// Offset of the line's text in the decoded file, in bytes.
-    pub offset: u64,
-    /// Index of the entry in a Bundle, or of the element in an array document.
-    pub entry: Option<u32>,
-}
-
-/// A line, or an entry of a Bundle, that cannot be used: data, not an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Where it stands.
-    pub origin: Origin,
-    /// Why. Says nothing of the content.
-    pub reason: Reason,
-    /// The first 200 characters of the line, if [`Options::keep_excerpts`] asks for them. PHI.
-    pub excerpt: Option<String>,
-}
-
-/// Why a line or an entry was rejected. Displays without any content of the line, which is PHI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// Not UTF-8.
-    InvalidUtf8,
-    /// Not JSON, or cut off.
-    InvalidJson,
-    /// Something follows the JSON value.
-    TrailingText,
-    /// Nested deeper than the parser goes.
-    TooDeep,
-    /// Longer than [`Options::max_line_bytes`], given here.
-    TooLong(usize),
-    /// JSON of another type, named here, where an object should be.
-    NotAnObject(&'static str),
-    /// No `resourceType`.
-    NoResourceType,
-    /// `resourceType` is not a string.
-    ResourceTypeNotText,
-    /// `resourceType` is a string but cannot be the name of a type.
-    ResourceTypeNotName,
-    /// `Bundle.entry` is not an array.
-    EntryNotArray,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InvalidUtf8 => "not valid UTF-8",
-            Self::InvalidJson => "not valid JSON",
-            Self::TrailingText => "more text after the JSON value",
-            Self::TooDeep => "nested too deeply",
-            Self::TooLong(limit) => return write!(f, "longer than {limit} bytes"),
-            Self::NotAnObject(kind) => return write!(f, "{kind} where a resource should be"),
-            Self::NoResourceType => "no `resourceType`",
-            Self::ResourceTypeNotText => "`resourceType` is not a string",
-            Self::ResourceTypeNotName => "`resourceType` is not the name of a type",
-            Self::EntryNotArray => "`entry` of the Bundle is not an array",
-        })
-    }
-}
+/// Buffers that grew for a longer line than this are given back: a tape can take 12 times its text.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// Turns blocks into tapes. One per thread: its buffers are used again for every line.
 pub struct Parser {
@@ -221,20 +129,33 @@ impl Parser {
         let delivered =
             match fill_tape_padded(&mut self.scratch, raw.len(), &mut self.buffers, &mut tape) {
                 Ok(()) => Parsed { nodes: &tape.0, raw, base, origin }.deliver(format, out),
-                Err(error) => out.reject(raw, origin, reason(error.error())),
+                Err(error) => out.reject(raw, origin, reason(error.error(), raw)),
             };
         self.tape = tape.reset();
+        if self.scratch.len() > KEPT_BYTES {
+            (self.scratch, self.buffers, self.tape) =
+                (Vec::new(), Buffers::default(), Tape(Vec::new()));
+        }
         delivered
     }
 }
 
 /// What the parser's complaint means for the line.
-fn reason(error: &ErrorType) -> Reason {
+fn reason(error: &ErrorType, raw: &[u8]) -> Reason {
     match error {
         ErrorType::InvalidUtf8 => Reason::InvalidUtf8,
-        ErrorType::TrailingData => Reason::TrailingText,
         ErrorType::DepthLimitExceeded => Reason::TooDeep,
         ErrorType::InputTooLarge => Reason::TooLong(u32::MAX as usize),
+        _ => second_opinion(raw),
+    }
+}
+
+/// simd-json's other complaints do not tell these apart, so the grammar alone is checked once more.
+fn second_opinion(raw: &[u8]) -> Reason {
+    let mut values = serde_json::Deserializer::from_slice(raw).into_iter::<serde::de::IgnoredAny>();
+    match (values.next(), values.next()) {
+        (Some(Ok(_)), None) => Reason::NotRepresentable,
+        (Some(Ok(_)), Some(_)) => Reason::TrailingText,
         _ => Reason::InvalidJson,
     }
 }
@@ -258,18 +179,15 @@ where
         } else {
             &mut totals.rejected_lines
         }) += 1;
-        let excerpt = self.keep_excerpts.then(|| excerpt(raw));
-        let rejected = Rejected { origin, reason, excerpt };
+        let rejected = Rejected {
+            origin,
+            reason,
+            excerpt: self.keep_excerpts.then(|| Rejected::excerpt_of(raw)),
+        };
         (self.each)(Line::Rejected(&rejected))?;
         self.counts.rejects.push(rejected);
         Ok(())
     }
-}
-
-fn excerpt(raw: &[u8]) -> String {
-    const CHARACTERS: usize = 200;
-    let longest = &raw[..raw.len().min(CHARACTERS * 4)];
-    String::from_utf8_lossy(longest).chars().take(CHARACTERS).collect()
 }
 
 /// A line as parsed.

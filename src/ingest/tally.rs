@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::block::{Piece, changed};
 use super::input::{Compression, Declared, Inputs};
-use super::parse::{Reason, Rejected};
+use super::line::{Reason, Rejected};
 use crate::error::Result;
 
 /// Counts of lines, and of what they held.
