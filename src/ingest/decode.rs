@@ -7,7 +7,7 @@ use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::Options;
-use super::block::{Block, HEAD_BYTES, Piece, changed};
+use super::block::{Block, HEAD_BYTES, Piece};
 use super::input::{Compression, Format, InputFile};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -61,11 +61,7 @@ impl Source {
         if !cut {
             self.offset = offset + decoded;
         }
-        let stored = self.accounted..if ended {
-            self.check_end(file)?
-        } else {
-            self.decoder.position(file)?
-        };
+        let stored = self.accounted..self.decoder.position(file)?;
         self.accounted = stored.end;
         block.pieces.push(Piece {
             file: self.file,
@@ -131,12 +127,6 @@ impl Source {
                 return Ok(true);
             }
         }
-    }
-
-    /// Checks that the whole of the stored file was read; gives its size.
-    fn check_end(&self, file: &InputFile) -> Result<u64> {
-        let read = self.decoder.position(file)?;
-        if read == file.size { Ok(read) } else { Err(changed(file)) }
     }
 }
 

@@ -74,18 +74,11 @@ fn read(inputs: &[String], options: &Options, threads: usize) -> Result<Reading>
             });
         }
     });
-    match failed.into_inner().unwrap() {
-        Some(error) => Err(error),
-        None => {
-            let (events, Report { files, total }) =
-                add_up(Tally::new(inputs), done.into_inner().unwrap())?;
-            Ok(Reading {
-                events,
-                counts: files.into_iter().map(|file| file.counts).collect(),
-                total,
-            })
-        }
+    if let Some(error) = failed.into_inner().unwrap() {
+        return Err(error);
     }
+    let (events, Report { files, total }) = add_up(Tally::new(inputs), done.into_inner().unwrap())?;
+    Ok(Reading { events, counts: files.into_iter().map(|file| file.counts).collect(), total })
 }
 
 type Done = (BlockCounts, Vec<(Origin, String)>);

@@ -173,7 +173,7 @@ fn excerpts_are_kept_on_request_only() {
     let path = folder.add("a.ndjson", "é".repeat(300));
     for (keep_excerpts, excerpt) in [(false, None), (true, Some("é".repeat(200)))] {
         for max_line_bytes in [10, 1000] {
-            let options = Options { keep_excerpts, max_line_bytes, ..Options::default() };
+            let options = Options { max_line_bytes, keep_excerpts, ..Options::default() };
             let inputs = Arc::new(discover(std::slice::from_ref(&path)).unwrap());
             let mut block = Block::default();
             assert!(Blocks::new(inputs.clone(), &options).next(&mut block).unwrap());
