@@ -51,16 +51,13 @@ impl Source {
         block.used += self.carry.len();
         self.carry.clear();
 
-        let ended = self.decode_lines(block, start, file, options)?;
-        let decoded = (block.used - start) as u64;
-        let (cut, ended) = match ended {
+        let progress = self.decode_lines(block, start, file, options)?;
+        self.offset += (block.used - start) as u64;
+        let (cut, ended) = match progress {
             Progress::Ended => (false, true),
             Progress::BetweenLines => (false, false),
             Progress::TooLong => (true, self.skip_line(block, start, file)?),
         };
-        if !cut {
-            self.offset = offset + decoded;
-        }
         let stored = self.accounted..self.decoder.position(file)?;
         self.accounted = stored.end;
         block.pieces.push(Piece {
@@ -110,7 +107,6 @@ impl Source {
     /// Passes over the rest of the line (or document) that begins at `start`, keeping its head. Gives
     /// whether the file has ended.
     fn skip_line(&mut self, block: &mut Block, start: usize, file: &InputFile) -> Result<bool> {
-        self.offset += (block.used - start) as u64;
         block.used = block.used.min(start + HEAD_BYTES);
         let mut skipped = vec![0; SKIP_BYTES];
         loop {
