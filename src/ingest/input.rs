@@ -1,0 +1,300 @@
+//! What the user named becomes an ordered list of files: arguments as given, directories by path.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::manifest::{MANIFEST_NAME, Manifest};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a file's text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON value a line (`.ndjson`, `.jsonl`).
+    Lines,
+    /// One JSON value in the whole file (`.json`): a Bundle, a resource, or an array of resources.
+    Document,
+}
+
+/// How a file's bytes are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Plain,
+    /// `.gz`, of one or more members.
+    Gzip,
+    /// `.zst`, of one or more frames.
+    Zstd,
+}
+
+/// What a Bulk Data manifest says of a file. Not to be trusted for the type of its resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// `output.type`: the resource type the server says the file holds.
+    pub resource_type: String,
+    /// `output.count`: the number of resources the server says the file holds.
+    pub count: Option<u64>,
+}
+
+/// A file to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// The path as found, not canonical.
+    pub path: PathBuf,
+    /// Size in bytes as stored, when it was found. A file of another size when read is an error.
+    pub size: u64,
+    /// How its text is laid out.
+    pub format: Format,
+    /// How its bytes are packed.
+    pub compression: Compression,
+    /// What its manifest declares, if it came from one.
+    pub declared: Option<Declared>,
+}
+
+/// Everything to read, in the order in which rows will come out.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files; other types refer to them by index.
+    pub files: Vec<InputFile>,
+    /// Files met in a directory that were passed over for their name, or for not being in its manifest.
+    pub ignored: Vec<PathBuf>,
+    /// The manifests that chose the files of their directory.
+    pub manifests: Vec<Manifest>,
+}
+
+impl Inputs {
+    /// Bytes to read, as stored.
+    pub fn total_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+}
+
+/// Finds the files that `inputs` name: files, directories, manifests and glob patterns.
+///
+/// Directories are walked in the order of their paths, without names that start with `.` or `_`; one
+/// with a Bulk Data manifest gives exactly the files of its `output`. A file met twice is taken once.
+///
+/// # Errors
+/// Of kind `Input`, if something is missing, unreadable or not what its name says, or if one of
+/// `inputs` yields no file at all.
+pub fn discover(inputs: &[String]) -> Result<Inputs> {
+    let mut discovery = Discovery::default();
+    for input in inputs {
+        let before = discovery.met;
+        discovery.argument(input)?;
+        if discovery.met == before {
+            return Err(nothing_to_read(input));
+        }
+    }
+    if discovery.met == 0 {
+        return Err(Error::new(ErrorKind::Input, "nothing to read: no input was given")
+            .hint("name a file, a directory or a pattern such as `export/*.ndjson.gz`"));
+    }
+    Ok(discovery.inputs)
+}
+
+/// The log that Bulk Data clients leave beside the files they export; no resources in it.
+const EXPORT_LOG: &str = "log.ndjson";
+
+/// The state of one [`discover`].
+#[derive(Default)]
+struct Discovery {
+    inputs: Inputs,
+    /// Canonical paths of the files taken, and of the directories entered (links may form rings).
+    seen: HashSet<PathBuf>,
+    /// Files met so far, those taken before included.
+    met: usize,
+}
+
+impl Discovery {
+    fn argument(&mut self, input: &str) -> Result<()> {
+        let path = Path::new(input);
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.directory(path),
+            Ok(_) => self.named_file(path),
+            Err(_) if input.contains(['*', '?', '[']) => self.pattern(input),
+            Err(error) => Err(Error::io(ErrorKind::Input, "find", path, error)),
+        }
+    }
+
+    /// A file the user named: a manifest, or read whatever it is called.
+    fn named_file(&mut self, path: &Path) -> Result<()> {
+        if let Some(manifest) = Manifest::read_if_one(path)? {
+            return self.manifest(manifest);
+        }
+        let (format, compression) = kind_by_name(path);
+        self.take(path, format.unwrap_or(Format::Lines), compression, None)
+    }
+
+    fn pattern(&mut self, pattern: &str) -> Result<()> {
+        let options =
+            glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+        let paths = glob::glob_with(pattern, options).map_err(|error| {
+            Error::new(
+                ErrorKind::Input,
+                format!("`{pattern}` is not a valid pattern: {}", error.msg),
+            )
+            .hint("write `[[]` for a bracket that is part of a name")
+        })?;
+        for path in paths {
+            let path = path.map_err(|error| {
+                let place = error.path().to_owned();
+                Error::io(ErrorKind::Input, "search", &place, error.into())
+            })?;
+            self.matched(&path)?;
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, directory: &Path) -> Result<()> {
+        if !self.seen.insert(canonical(directory)?) {
+            return Ok(());
+        }
+        let manifest = directory.join(MANIFEST_NAME);
+        if manifest.is_file()
+            && let Some(manifest) = Manifest::read_if_one(&manifest)?
+        {
+            return self.manifest(manifest);
+        }
+        for path in visible(directory)? {
+            self.matched(&path)?;
+        }
+        Ok(())
+    }
+
+    /// A path that a directory or a pattern yielded: only what has a known name is taken.
+    fn matched(&mut self, path: &Path) -> Result<()> {
+        let metadata =
+            fs::metadata(path).map_err(|e| Error::io(ErrorKind::Input, "find", path, e))?;
+        if metadata.is_dir() {
+            return self.directory(path);
+        }
+        match kind_by_name(path) {
+            (Some(format), compression)
+                if path.file_name().is_some_and(|name| name != EXPORT_LOG) =>
+            {
+                self.take(path, format, compression, None)
+            }
+            _ => {
+                self.inputs.ignored.push(path.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn manifest(&mut self, manifest: Manifest) -> Result<()> {
+        for listed in &manifest.output {
+            let (format, compression) = kind_by_name(&listed.path);
+            let declared =
+                Declared { resource_type: listed.resource_type.clone(), count: listed.count };
+            self.take(&listed.path, format.unwrap_or(Format::Lines), compression, Some(declared))
+                .map_err(|error| error.at("manifest", manifest.path.display()))?;
+        }
+        let listed: HashSet<_> = manifest.files().map(|file| file.path.as_path()).collect();
+        let beside = visible(manifest.path.parent().unwrap_or(Path::new(".")))?;
+        let unlisted = beside
+            .into_iter()
+            .filter(|path| !listed.contains(path.as_path()) && *path != manifest.path);
+        self.inputs.ignored.extend(unlisted);
+        self.inputs.manifests.push(manifest);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        path: &Path,
+        format: Format,
+        compression: Compression,
+        declared: Option<Declared>,
+    ) -> Result<()> {
+        self.met += 1;
+        if !self.seen.insert(canonical(path)?) {
+            return Ok(());
+        }
+        let size = probe(path, compression)?;
+        self.inputs.files.push(InputFile {
+            path: path.to_owned(),
+            size,
+            format,
+            compression,
+            declared,
+        });
+        Ok(())
+    }
+}
+
+/// Checks that a file can be read and is packed as its name says; gives its size.
+fn probe(path: &Path, compression: Compression) -> Result<u64> {
+    let cannot = |doing| move |error| Error::io(ErrorKind::Input, doing, path, error);
+    let metadata = fs::metadata(path).map_err(cannot("find"))?;
+    if !metadata.is_file() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("`{}` is not a regular file", path.display()),
+        )
+        .hint("save the stream to a file first: its parts are read at the same time"));
+    }
+    let file = File::open(path).map_err(cannot("open"))?;
+    let (magic, name): (&[u8], _) = match compression {
+        Compression::Plain => return Ok(metadata.len()),
+        Compression::Gzip => (&[0x1f, 0x8b], "gzip"),
+        Compression::Zstd => (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+    };
+    let mut start = Vec::new();
+    file.take(magic.len() as u64).read_to_end(&mut start).map_err(cannot("read"))?;
+    // A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2); the decoder judges those.
+    let skippable =
+        compression == Compression::Zstd && matches!(start[..], [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
+    if start != magic && !skippable {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("`{}` is not {name} data", path.display()),
+        )
+        .hint("fetch it again if its transfer broke off, or rename it if it is not compressed"));
+    }
+    Ok(metadata.len())
+}
+
+/// The format a name stands for, if any, and the compression.
+fn kind_by_name(path: &Path) -> (Option<Format>, Compression) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let (stem, compression) = match name.rsplit_once('.') {
+        Some((stem, "gz")) => (stem, Compression::Gzip),
+        Some((stem, "zst")) => (stem, Compression::Zstd),
+        _ => (name.as_str(), Compression::Plain),
+    };
+    let format = match stem.rsplit_once('.') {
+        Some((_, "ndjson" | "jsonl")) => Some(Format::Lines),
+        Some((_, "json")) => Some(Format::Document),
+        _ => None,
+    };
+    (format, compression)
+}
+
+/// The paths in a directory, sorted, without names that start with `.` or `_`.
+fn visible(directory: &Path) -> Result<Vec<PathBuf>> {
+    // The parent of a bare file name is the empty path, which the system does not know.
+    let listed = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let cannot = |error| Error::io(ErrorKind::Input, "list", listed, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(listed).map_err(cannot)? {
+        let name = entry.map_err(cannot)?.file_name();
+        if !name.to_string_lossy().starts_with(['.', '_']) {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn canonical(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(|error| Error::io(ErrorKind::Input, "find", path, error))
+}
+
+fn nothing_to_read(input: &str) -> Error {
+    Error::new(ErrorKind::Input, format!("nothing to read in `{input}`")).hint(
+        "a directory or pattern must hold `.ndjson`, `.jsonl` or `.json` files, plain or `.gz` or `.zst`; \
+         a file of another name can be named itself",
+    )
+}
