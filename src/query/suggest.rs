@@ -51,7 +51,8 @@ mod tests {
         for (name, expected) in [
             ("pateint", vec!["patient"]),
             ("Patients", vec!["patient"]),
-            ("observations", vec!["observation", "observation_component"]),
+            ("observations", vec!["observation"]),
+            ("observ", vec!["observation", "observation_component"]),
             ("component", vec!["observation_component"]),
             ("rejects", vec!["_rejects"]),
             ("x", vec![]),

@@ -79,10 +79,9 @@ impl Encode for Aligned<'_> {
         writeln!(self.to, "{}", text.map_err(io::Error::other)?)?;
         let more = self.rows - self.shown_rows;
         if more > 0 && self.limit.is_some() {
-            writeln!(self.to, "… {} more rows; \\format csv or LIMIT", grouped(more))?;
+            writeln!(self.to, "… {} more {}; \\format csv or LIMIT", grouped(more), noun(more))?;
         }
-        let noun = if self.rows == 1 { "row" } else { "rows" };
-        writeln!(self.to, "({} {noun})", grouped(self.rows))
+        writeln!(self.to, "({} {})", grouped(self.rows), noun(self.rows))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -118,8 +117,12 @@ fn shown_line(line: &str, widest: usize) -> String {
     shown
 }
 
+fn noun(rows: usize) -> &'static str {
+    if rows == 1 { "row" } else { "rows" }
+}
+
 /// `1234567` as `1,234,567`.
-pub(crate) fn grouped(count: usize) -> String {
+fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -156,9 +156,13 @@ async fn every_format_is_exact() {
         (
             "select timestamp '2024-02-29 12:00:00.5' as t, sum(1) over () as s, 1e300 as f",
             Format::Ndjson,
-            "{\"t\":\"2024-02-29T12:00:00.500Z\",\"s\":1,\"f\":1e300}\n",
+            "{\"t\":\"2024-02-29T12:00:00.500Z\",\"s\":1,\"f\":1.0e300}\n",
         ),
-        ("select 1 as a, 2 as a", Format::Csv, "a,a\n1,2\n"),
+        (
+            "select a.id, b.id from patient a join patient b on a.id = b.id where a.id = 'a'",
+            Format::Csv,
+            "id,id\na,a\n",
+        ),
         (
             "select id, gender, born from patient order by id",
             Format::Table,
@@ -174,7 +178,7 @@ async fn every_format_is_exact() {
             "select repeat('x', 90) as a, chr(27) as b",
             Format::Table,
             &format!(
-                "+{0}+----------+\n| a{1} | b        |\n+{0}+----------+\n| {2}… | \\u{{1b}} |\n+{0}+----------+\n(1 row)\n",
+                "+{0}+--------+\n| a{1} | b      |\n+{0}+--------+\n| {2}… | \\u{{1b}} |\n+{0}+--------+\n(1 row)\n",
                 "-".repeat(83),
                 " ".repeat(80),
                 "x".repeat(80),
@@ -329,7 +333,25 @@ async fn errors_say_where_and_what_was_meant() {
             "1, column 8\n  select 'a\n         ^",
             String::new(),
         ),
-        ("select 1 as a, 2 as a", "two columns are named `a`, which `ndjson` cannot hold", "", "name them apart with AS".to_owned()),
+        ("select a.id, b.id from patient a join patient b on a.id = b.id", "two columns are named `id`, which `ndjson` cannot hold", "", "name them apart with AS".to_owned()),
+        (
+            "select 1 as a, 2 as a",
+            "two columns of a SELECT have the same name",
+            "",
+            "name them apart with AS".to_owned(),
+        ),
+        (
+            "select count_if(id) from patient",
+            "invalid function 'count_if'",
+            "1, column 8\n  select count_if(id) from patient\n         ^^^^^^^^",
+            "did you mean `count`?".to_owned(),
+        ),
+        (
+            "select id from patient a join patient b on a.id = b.id",
+            "the column `id` is in more than one table",
+            "1, column 8\n  select id from patient a join patient b on a.id = b.id\n         ^^",
+            "write the table before it, as in `patient.id`".to_owned(),
+        ),
         (" ; ", "there is no statement to run", "", String::new()),
     ] {
         let error = failure(&engine, sql).await;

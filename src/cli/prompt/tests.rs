@@ -55,7 +55,10 @@ async fn timing_and_leaving() {
     assert_eq!(session.answer("values (1), (2);").await.unwrap(), Next::Go);
     assert_eq!(session.answer("exit;").await.unwrap(), Next::Quit);
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("… 1 more rows") && text.contains("time: "), "{text}");
+    assert!(
+        text.contains("… 1 more row; \\format csv or LIMIT") && text.contains("time: "),
+        "{text}"
+    );
 }
 
 #[test]
