@@ -3,10 +3,11 @@
 mod complete;
 mod editor;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use tokio::runtime::Builder;
 
 use self::editor::{Editor, Input};
 use crate::error::{Error, ErrorKind, Result};
@@ -42,7 +43,8 @@ impl Default for PromptOptions {
 pub async fn run(engine: &Engine, options: PromptOptions) -> Result<()> {
     let terminal = io::stdin().is_terminal();
     let rows = (terminal && io::stdout().is_terminal()).then_some(options.rows);
-    let mut session = Session::new(engine, options.format, rows, io::stdout());
+    let mut session = Session::new(engine, options.format, rows, Screen);
+    session.interruptible = terminal;
     if terminal {
         interactive(&mut session).await
     } else {
@@ -53,6 +55,8 @@ pub async fn run(engine: &Engine, options: PromptOptions) -> Result<()> {
 /// A conversation: what has been set in it, and where its answers go.
 struct Session<'e, W> {
     engine: &'e Engine,
+    /// Whether Ctrl-C ends a query and not the program.
+    interruptible: bool,
     format: Format,
     rows: Option<usize>,
     timing: bool,
@@ -66,7 +70,9 @@ enum Next {
     Quit,
 }
 
-async fn interactive<W: Write + Send>(session: &mut Session<'_, W>) -> Result<()> {
+async fn interactive<W: Write + Clone + Send + 'static>(
+    session: &mut Session<'_, W>,
+) -> Result<()> {
     let tables = session.engine.tables().await;
     session.say(&format!("{} tables; \\? for help\n", tables.len()))?;
     let mut editor = Editor::open(tables)?;
@@ -77,11 +83,7 @@ async fn interactive<W: Write + Send>(session: &mut Session<'_, W>) -> Result<()
             Input::Interrupted => continue,
             Input::End => return Ok(()),
         };
-        let outcome = tokio::select! {
-            outcome = session.answer(&text) => outcome,
-            _ = tokio::signal::ctrl_c() => session.say("\ncancelled\n").map(|()| Next::Go),
-        };
-        match outcome {
+        match session.answer(&text).await {
             Ok(Next::Go) => {}
             Ok(Next::Quit) => return Ok(()),
             Err(error) => session.say(&described(&error))?,
@@ -90,7 +92,10 @@ async fn interactive<W: Write + Send>(session: &mut Session<'_, W>) -> Result<()
     }
 }
 
-async fn script<W: Write + Send>(session: &mut Session<'_, W>, input: impl BufRead) -> Result<()> {
+async fn script<W: Write + Clone + Send + 'static>(
+    session: &mut Session<'_, W>,
+    input: impl BufRead,
+) -> Result<()> {
     let mut text = String::new();
     for (number, line) in input.lines().enumerate() {
         let line = line.map_err(|e| {
@@ -114,9 +119,9 @@ async fn script<W: Write + Send>(session: &mut Session<'_, W>, input: impl BufRe
     Ok(())
 }
 
-impl<'e, W: Write + Send> Session<'e, W> {
+impl<'e, W: Write + Clone + Send + 'static> Session<'e, W> {
     fn new(engine: &'e Engine, format: Format, rows: Option<usize>, out: W) -> Self {
-        Self { engine, format, rows, timing: false, out }
+        Self { engine, interruptible: false, format, rows, timing: false, out }
     }
 
     /// Runs a command or the statements of `text`.
@@ -147,12 +152,17 @@ impl<'e, W: Write + Send> Session<'e, W> {
     async fn query(&mut self, sql: &str) -> Result<()> {
         let start = Instant::now();
         let results = self.engine.run(sql)?;
-        let out = Box::new(&mut self.out);
+        let out = Box::new(BufWriter::new(self.out.clone()));
         let output = match self.rows {
             Some(rows) => Output::Screen(out, rows),
             None => Output::Stream(out),
         };
-        write(results, self.format, output).await?;
+        let work = write(results, self.format, output);
+        if !self.interruptible {
+            work.await?;
+        } else if until_interrupted(work).await?.is_none() {
+            self.say("\ncancelled\n")?;
+        }
         if self.timing {
             self.say(&format!("time: {:.1} ms\n", start.elapsed().as_secs_f64() * 1e3))?;
         }
@@ -178,6 +188,45 @@ impl<'e, W: Write + Send> Session<'e, W> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Runs `work` until it ends, or until Ctrl-C: then there is no result. It has threads of its own
+/// to be left behind on, since a join can compute for hours without a point to stop it at.
+async fn until_interrupted<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<Option<T>> {
+    let threads = Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        Error::new(ErrorKind::Query, format!("cannot start threads for the query: {e}"))
+            .caused_by(e)
+    })?;
+    let task = threads.spawn(work);
+    let outcome = tokio::select! {
+        done = task => Some(done),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    threads.shutdown_background();
+    match outcome {
+        None => Ok(None),
+        Some(Ok(result)) => result.map(Some),
+        Some(Err(e)) => match e.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
+/// Standard output, locked only for the time of a write.
+#[derive(Clone, Copy)]
+struct Screen;
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stdout().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }
 

@@ -1,18 +1,41 @@
 //! The prompt's commands and statements, as typed and as answered.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use super::{Next, Session, is_complete, script};
 use crate::error::ErrorKind;
 use crate::query::{Engine, Format};
+
+/// A screen that can be read back.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// What a script answers, and whether it fails.
 async fn answers(input: &str) -> (String, Option<(ErrorKind, String)>) {
     let folder = crate::query::tests::warehouse().await;
     let engine = Engine::open(folder.path()).await.unwrap();
-    let mut out = Vec::new();
-    let mut session = Session::new(&engine, Format::Csv, None, &mut out);
+    let out = Paper::default();
+    let mut session = Session::new(&engine, Format::Csv, None, out.clone());
     let error = script(&mut session, input.as_bytes()).await.err();
-    (String::from_utf8(out).unwrap(), error.map(|e| (e.kind(), e.to_string())))
+    (out.text(), error.map(|e| (e.kind(), e.to_string())))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,12 +72,13 @@ async fn a_script_stops_at_the_first_failure() {
 async fn timing_and_leaving() {
     let folder = crate::query::tests::warehouse().await;
     let engine = Engine::open(folder.path()).await.unwrap();
-    let mut out = Vec::new();
-    let mut session = Session::new(&engine, Format::Table, Some(1), &mut out);
+    let out = Paper::default();
+    let mut session = Session::new(&engine, Format::Table, Some(1), out.clone());
+    session.interruptible = true;
     assert_eq!(session.answer("\\timing").await.unwrap(), Next::Go);
     assert_eq!(session.answer("values (1), (2);").await.unwrap(), Next::Go);
     assert_eq!(session.answer("exit;").await.unwrap(), Next::Quit);
-    let text = String::from_utf8(out).unwrap();
+    let text = out.text();
     assert!(
         text.contains("… 1 more row; \\format csv or LIMIT") && text.contains("time: "),
         "{text}"
