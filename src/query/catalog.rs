@@ -24,7 +24,7 @@ pub struct Column {
     pub name: String,
     /// The type in SQL's words: `string`, `bigint`, `decimal(10,2)`, `array<string>`.
     pub sql_type: String,
-    /// What the ViewDefinition said about the column.
+    /// What the `ViewDefinition` said about the column.
     pub comment: Option<String>,
     /// Whether the column may be null.
     pub nullable: bool,

@@ -1,6 +1,9 @@
-//! DataFusion's errors in our words: a wrong query with its place and the names that were meant,
-//! a failed run without the values it failed on.
+//! The engine's errors in our words: a wrong query with its place and the names that were meant, a
+//! failed run without the values it failed on.
 
+use std::borrow::Cow;
+
+use arrow::error::ArrowError;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 
 use super::catalog::quoted;
@@ -42,7 +45,7 @@ pub(super) fn planning(e: &DataFusionError, sql: &str, tables: &[String]) -> Err
 /// itself did not hold: it may come from a patient's record.
 pub(super) fn running(e: &DataFusionError, sql: &str) -> Error {
     let root = e.iter().next().unwrap_or(e).find_root();
-    let message = clean(&mask(&root.message(), sql));
+    let message = clean(&mask(&bare_message(root), sql));
     let error = Error::new(ErrorKind::Query, format!("the query failed: {message}"));
     if message.contains("cannot cast") || message.contains("error parsing") {
         return error.hint("TRY_CAST gives null where a value does not fit the type");
@@ -51,6 +54,19 @@ pub(super) fn running(e: &DataFusionError, sql: &str) -> Error {
         DataFusionError::ResourcesExhausted(_) => error.hint("read fewer columns or rows at once"),
         DataFusionError::ObjectStore(_) => error.hint("a data file of the table may be missing"),
         _ => error,
+    }
+}
+
+/// The message of `e` without the words for its kind.
+fn bare_message(e: &DataFusionError) -> Cow<'_, str> {
+    let DataFusionError::ArrowError(e, _) = e else { return e.message() };
+    match &**e {
+        ArrowError::CastError(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::ArithmeticOverflow(message) => message.into(),
+        other => other.to_string().into(),
     }
 }
 

@@ -25,6 +25,7 @@ use std::thread;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
+use deltalake::kernel::LogicalFileView;
 use futures::future::try_join_all;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -124,7 +125,11 @@ async fn open_table(name: &str, folder: &Path) -> Result<(String, DeltaTable)> {
             .at("folder", folder.display())
             .caused_by(e)
     };
-    let url = deltalake::ensure_table_uri(folder.to_string_lossy()).map_err(unreadable)?;
+    let path = folder.to_str().ok_or_else(|| {
+        Error::new(ErrorKind::Input, "the warehouse has a path that is not UTF-8")
+            .at("folder", folder.display())
+    })?;
+    let url = deltalake::ensure_table_uri(path).map_err(unreadable)?;
     let table = deltalake::open_table(url).await.map_err(unreadable)?;
     Ok((name.to_owned(), table))
 }
@@ -135,7 +140,7 @@ fn register(context: &SessionContext, name: &str, table: &DeltaTable) -> Result<
         Error::new(ErrorKind::Warehouse, format!("cannot read the table `{name}`: {e}"))
     };
     let snapshot = table.snapshot().map_err(|e| failed(e.into()))?.snapshot();
-    let rows = snapshot.log_data().iter().map(|file| file.num_records().map(|n| n as u64)).sum();
+    let rows = snapshot.log_data().iter().map(|file| row_count(&file)).sum();
     // Partition columns in dictionaries would save memory, but make hash joins on them panic.
     let config =
         DeltaScanConfig::new_from_session(&context.state()).with_wrap_partition_values(false);
@@ -144,4 +149,11 @@ fn register(context: &SessionContext, name: &str, table: &DeltaTable) -> Result<
     context.register_table(reference, Arc::new(scan)).map_err(failed)?;
     table.update_datafusion_session(&context.state()).map_err(|e| failed(e.into()))?;
     Ok(rows)
+}
+
+/// The rows of a data file, if the log says it: a file with a deletion vector holds fewer than
+/// its statistics count.
+fn row_count(file: &LogicalFileView) -> Option<u64> {
+    let whole = file.deletion_vector_descriptor().is_none();
+    file.num_records().filter(|_| whole).map(|rows| rows as u64)
 }

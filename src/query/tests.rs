@@ -380,6 +380,12 @@ async fn failures_while_running_show_no_values() {
         };
         assert_eq!(error.kind(), ErrorKind::Query, "{sql}: {error}");
         assert!(!error.to_string().contains(value), "{sql}: {error}");
+        let cast = sql.contains("cast(");
+        assert_eq!(
+            error.remedy().is_some_and(|hint| hint.contains("TRY_CAST")),
+            cast,
+            "{sql}: {error}"
+        );
     }
 }
 

@@ -85,11 +85,12 @@ impl Editor {
     /// Kept at once, so that a killed session has not forgotten.
     fn remember(&mut self, text: &str) {
         let text = text.trim();
-        if !text.is_empty() && self.lines.add_history_entry(text).unwrap_or(false) {
-            if let Some(path) = &self.history {
-                // The session is worth more than its history.
-                let _ = self.lines.append_history(path);
-            }
+        if text.is_empty() || !self.lines.add_history_entry(text).unwrap_or(false) {
+            return;
+        }
+        if let Some(path) = &self.history {
+            // The session is worth more than its history.
+            let _ = self.lines.append_history(path);
         }
     }
 }

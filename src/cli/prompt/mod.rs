@@ -107,10 +107,8 @@ async fn script<W: Write + Clone + Send + 'static>(
         }
         text.push_str(&line);
         text.push('\n');
-        if is_complete(&text) {
-            if session.answer(&std::mem::take(&mut text)).await? == Next::Quit {
-                return Ok(());
-            }
+        if is_complete(&text) && session.answer(&std::mem::take(&mut text)).await? == Next::Quit {
+            return Ok(());
         }
     }
     if !text.trim().is_empty() {
@@ -309,10 +307,10 @@ fn aligned(rows: impl Iterator<Item = [String; 3]>, head: &[&str; 3]) -> String 
 fn described(error: &Error) -> String {
     let mut text = format!("error: {}\n", error.message());
     for (what, place) in error.places() {
-        text.push_str(&format!("at {what} {place}\n"));
+        text += &format!("at {what} {place}\n");
     }
     if let Some(hint) = error.remedy() {
-        text.push_str(&format!("hint: {hint}\n"));
+        text += &format!("hint: {hint}\n");
     }
     text
 }
