@@ -5,6 +5,8 @@ mod catalog;
 mod cell;
 mod csv;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod format;
 mod json;
 mod output;
@@ -14,7 +16,7 @@ mod statement;
 mod suggest;
 mod table;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;

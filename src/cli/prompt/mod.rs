@@ -305,14 +305,9 @@ fn aligned(rows: impl Iterator<Item = [String; 3]>, head: &[&str; 3]) -> String 
 
 /// An error as the prompt shows it.
 fn described(error: &Error) -> String {
-    let mut text = format!("error: {}\n", error.message());
-    for (what, place) in error.places() {
-        text += &format!("at {what} {place}\n");
-    }
-    if let Some(hint) = error.remedy() {
-        text += &format!("hint: {hint}\n");
-    }
-    text
+    let places = error.places().iter().map(|(what, place)| format!("at {what} {place}\n"));
+    let hint = error.remedy().map(|hint| format!("hint: {hint}\n"));
+    format!("error: {}\n", error.message()) + &places.chain(hint).collect::<String>()
 }
 
 #[cfg(test)]

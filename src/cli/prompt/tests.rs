@@ -30,7 +30,7 @@ impl Write for Paper {
 
 /// What a script answers, and whether it fails.
 async fn answers(input: &str) -> (String, Option<(ErrorKind, String)>) {
-    let folder = crate::query::tests::warehouse().await;
+    let folder = crate::query::fixture::warehouse().await;
     let engine = Engine::open(folder.path()).await.unwrap();
     let out = Paper::default();
     let mut session = Session::new(&engine, Format::Csv, None, out.clone());
@@ -70,7 +70,7 @@ async fn a_script_stops_at_the_first_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn timing_and_leaving() {
-    let folder = crate::query::tests::warehouse().await;
+    let folder = crate::query::fixture::warehouse().await;
     let engine = Engine::open(folder.path()).await.unwrap();
     let out = Paper::default();
     let mut session = Session::new(&engine, Format::Table, Some(1), out.clone());
