@@ -194,6 +194,9 @@ mod tests {
         assert!(named("positiveInt").is_a(named("integer")) && named("code").is_primitive());
         assert!(named("Patient").is_resource() && !named("Quantity").is_resource());
         assert!(!named("Patient.contact").is_primitive() && named("xhtml").is_primitive());
-        assert!(resource_types().any(|t| t.name() == "Bundle") && resource_types().all(|t| t.name() != "Resource"));
+        assert!(
+            resource_types().any(|t| t.name() == "Bundle")
+                && resource_types().all(|t| t.name() != "Resource")
+        );
     }
 }

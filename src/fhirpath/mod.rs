@@ -17,6 +17,7 @@ mod resolve;
 mod temporal;
 mod value;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
@@ -79,12 +80,17 @@ pub struct Compiler<'n> {
 impl<'n> Compiler<'n> {
     /// A compiler for expressions on `resource`, with the constants in `names`.
     pub fn new(resource: Type, names: &'n dyn Names) -> Self {
-        Self { resolver: resolve::Resolver { resource, names } }
+        Self { resolver: resolve::Resolver { resource, names, doubts: RefCell::default() } }
     }
 
     /// Compiles `text` for a focus of the given types.
     pub fn compile(&self, text: &str, focus: &Static) -> Result<Expr, SyntaxError> {
         self.resolver.expression(&parse::parse(text)?, focus)
+    }
+
+    /// What the expressions compiled since the last call say that works, though hardly as meant.
+    pub fn take_doubts(&self) -> Vec<SyntaxError> {
+        self.resolver.doubts.take()
     }
 
     /// Compiles paths that are applied to their own results, as in a view's `repeat`. The error comes with the index

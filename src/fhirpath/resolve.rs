@@ -1,6 +1,7 @@
 //! Syntax to expression: names are bound to the element table and functions to theirs; every mistake shows here,
 //! before a resource is read.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::SyntaxError;
@@ -23,6 +24,8 @@ pub trait Names {
 pub(super) struct Resolver<'n> {
     pub(super) resource: Type,
     pub(super) names: &'n dyn Names,
+    /// What works, though hardly as meant.
+    pub(super) doubts: RefCell<Vec<SyntaxError>>,
 }
 
 /// What `$this` is, within an argument or at the top.
@@ -112,10 +115,10 @@ impl Resolver<'_> {
             }
             let start = span.start..span.start;
             let this = Expr { kind: ExprKind::This, span: start, gives: focus.clone().single() };
-            return step_onto(this, name, span);
+            return self.step_onto(this, name, span);
         };
         let input = self.expression(input, focus)?;
-        step_onto(input, name, span)
+        self.step_onto(input, name, span)
     }
 
     fn names_focus(&self, name: &str, focus: Focus<'_>) -> bool {
@@ -253,39 +256,54 @@ fn first_of(mut path: Expr, span: Range<usize>) -> Expr {
     Expr { span, gives: path.gives.clone().single(), kind: path.kind }
 }
 
-/// Appends a name to a path, or begins one.
-fn step_onto(input: Expr, name: &str, span: Range<usize>) -> Resolved {
-    let (step, gives) = step(&input.gives, name, &name_span(&input, name, &span))?;
-    if let ExprKind::Path { input, mut steps, first: false } = input.kind {
-        steps.push(step);
-        return Ok(Expr { kind: ExprKind::Path { input, steps, first: false }, span, gives });
+impl Resolver<'_> {
+    /// Appends a name to a path, or begins one.
+    fn step_onto(&self, input: Expr, name: &str, span: Range<usize>) -> Resolved {
+        let (step, gives) = self.step(&input.gives, name, &name_span(&input, name, &span))?;
+        if let ExprKind::Path { input, mut steps, first: false } = input.kind {
+            steps.push(step);
+            return Ok(Expr { kind: ExprKind::Path { input, steps, first: false }, span, gives });
+        }
+        let steps = vec![step];
+        Ok(Expr {
+            kind: ExprKind::Path { input: Box::new(input), steps, first: false },
+            span,
+            gives,
+        })
     }
-    let steps = vec![step];
-    Ok(Expr { kind: ExprKind::Path { input: Box::new(input), steps, first: false }, span, gives })
-}
 
-/// Binds a name on all the types that the input can have.
-fn step(input: &Static, name: &str, span: &Range<usize>) -> Resolved<(Step, Static)> {
-    let mut routes = Vec::new();
-    let mut gives = Static { kinds: Vec::new(), many: input.many };
-    for kind in &input.kinds {
-        let Some((from, element, keys)) =
-            fhir_type(*kind).and_then(|from| route(from, name).map(|r| (from, r.0, r.1)))
-        else {
-            continue;
-        };
-        gives.many |= element.many;
-        gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
-        routes.push(Route { from, keys });
+    /// Binds a name on all the types that the input can have.
+    fn step(&self, input: &Static, name: &str, span: &Range<usize>) -> Resolved<(Step, Static)> {
+        let mut routes = Vec::new();
+        let mut gives = Static { kinds: Vec::new(), many: input.many };
+        for from in input.kinds.iter().filter_map(|k| fhir_type(*k)) {
+            let Some((element, keys)) = route(from, name) else { continue };
+            gives.many |= element.many;
+            gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
+            routes.push(Route { from, keys });
+        }
+        gives.kinds.dedup();
+        if routes.is_empty() {
+            gives.many = true;
+            if !may_be_anything(input) {
+                self.doubt(unknown_element(input, name, span.clone()))?;
+            }
+        }
+        Ok((Step { name: name.into(), routes }, gives))
     }
-    gives.kinds.dedup();
-    if routes.is_empty() && !may_be_anything(input) {
-        return Err(unknown_element(input, name, span.clone()));
+
+    /// A name that is nearly another is a slip of the pen. One that is like nothing here may come from another
+    /// version of FHIR: it gives nothing, as the official suite expects ("empty expression"), and is noted.
+    fn doubt(&self, error: SyntaxError) -> Resolved<()> {
+        if error.hint.is_some() {
+            return Err(error);
+        }
+        let mut doubts = self.doubts.borrow_mut();
+        if !doubts.contains(&error) {
+            doubts.push(error.hint("R4 does not have it, so it gives nothing"));
+        }
+        Ok(())
     }
-    if routes.is_empty() {
-        gives.many = true;
-    }
-    Ok((Step { name: name.into(), routes }, gives))
 }
 
 /// Resources of any type (`contained`) can have elements that their declared type has not.

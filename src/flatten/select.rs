@@ -149,7 +149,11 @@ impl Builder<'_> {
 
     fn repeat(&mut self, paths: &[Expression], focus: &Static) -> (Iteration, Static) {
         let texts: Vec<_> = paths.iter().map(|p| p.text.as_str()).collect();
-        match self.compiler.compile_descent(&texts, focus) {
+        let compiled = self.compiler.compile_descent(&texts, focus);
+        if let Some(first) = paths.first() {
+            self.note_doubts(first);
+        }
+        match compiled {
             Ok(paths) => {
                 let kinds = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
                 (Iteration::Repeat(paths), Static { kinds, many: false })
@@ -163,12 +167,22 @@ impl Builder<'_> {
 
     /// Compiles one expression, or notes why it cannot be.
     pub(super) fn expression(&mut self, expression: &Expression, focus: &Static) -> Option<Expr> {
-        match self.compiler.compile(&expression.text, focus) {
+        let compiled = self.compiler.compile(&expression.text, focus);
+        self.note_doubts(expression);
+        match compiled {
             Ok(expr) => Some(expr),
             Err(error) => {
                 self.refuse(expression, error);
                 None
             }
+        }
+    }
+
+    fn note_doubts(&mut self, expression: &Expression) {
+        for doubt in self.compiler.take_doubts() {
+            let problem = Problem::warning(&expression.at, doubt.message)
+                .within(&expression.text, doubt.span);
+            self.problems.push(Problem { hint: doubt.hint, ..problem });
         }
     }
 

@@ -72,7 +72,9 @@ fn run(test: &Value, resources: &[Value]) -> Result<(), String> {
         }
     }
     if let Some(expected) = test["expectCount"].as_u64() {
-        return (rows.len() as u64 == expected).then_some(()).ok_or_else(|| format!("{} rows", rows.len()));
+        return (rows.len() as u64 == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{} rows", rows.len()));
     }
     let Some(expected) = test["expect"].as_array() else { return Ok(()) };
     same_rows(expected, &rows)
@@ -92,7 +94,8 @@ fn same_rows(expected: &[Value], found: &[Value]) -> Result<(), String> {
 /// Flattens resources one by one; any failure is an error of the whole test.
 pub(crate) fn rows(view: &Value, resources: &[Value]) -> Result<(Vec<String>, Vec<Value>), String> {
     let (view, _) = View::compile(view).map_err(|problems| format!("{problems:?}"))?;
-    let mut flattener = Flattener::new(&view, false, Temporal::date_time("2026-01-01T00:00:00Z").unwrap());
+    let mut flattener =
+        Flattener::new(&view, false, Temporal::date_time("2026-01-01T00:00:00Z").unwrap());
     for resource in resources {
         if resource["resourceType"] != view.resource.name() {
             continue;
@@ -101,7 +104,9 @@ pub(crate) fn rows(view: &Value, resources: &[Value]) -> Result<(Vec<String>, Ve
         let mut scratch = raw.clone();
         let base = scratch.as_ptr() as usize;
         let tape = simd_json::to_tape(&mut scratch).unwrap();
-        flattener.add(Source { nodes: &tape.0, root: 0, raw: &raw, base }).map_err(|e| e.message)?;
+        flattener
+            .add(Source { nodes: &tape.0, root: 0, raw: &raw, base })
+            .map_err(|e| e.message)?;
     }
     let (batch, _) = flattener.finish();
     Ok((view.columns.iter().map(|c| c.name.clone()).collect(), objects(&view.columns, &batch)))
@@ -109,7 +114,10 @@ pub(crate) fn rows(view: &Value, resources: &[Value]) -> Result<(Vec<String>, Ve
 
 fn objects(columns: &[Column], batch: &RecordBatch) -> Vec<Value> {
     let row = |i: usize| {
-        let cells = columns.iter().zip(batch.columns()).map(|(c, array)| (c.name.clone(), cell(c, array, i)));
+        let cells = columns
+            .iter()
+            .zip(batch.columns())
+            .map(|(c, array)| (c.name.clone(), cell(c, array, i)));
         Value::Object(cells.collect())
     };
     (0..batch.num_rows()).map(row).collect()
@@ -136,7 +144,9 @@ fn cell(column: &Column, array: &ArrayRef, i: usize) -> Value {
 fn text(column: &Column, text: &str) -> Value {
     match column.fhir_type.as_deref() {
         Some("decimal") => serde_json::from_str(text).unwrap(),
-        Some(of) if of.starts_with(|c: char| c.is_ascii_uppercase()) => serde_json::from_str(text).unwrap_or(json!(text)),
+        Some(of) if of.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            serde_json::from_str(text).unwrap_or(json!(text))
+        }
         _ => json!(text),
     }
 }
