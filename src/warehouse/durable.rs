@@ -1,0 +1,75 @@
+//! File operations that name the path when they fail and survive a power cut once they return.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An error of writing, with what the user can do about it.
+pub(super) fn output_error(doing: &str, path: &Path, source: io::Error) -> Error {
+    let hint = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free disk space, or choose an output on another disk; nothing was committed"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose an output that this user may write to"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a file stands where a folder is needed: move it away, or choose another output"
+        }
+        _ => "check that the output exists and can be written",
+    };
+    Error::io(ErrorKind::Output, doing, path, source).hint(hint)
+}
+
+/// Creates a folder and those above it, and makes its entry in its parent durable.
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(|e| output_error("create", path, e))?;
+    path.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
+}
+
+/// Creates or empties a file for writing.
+pub(super) fn create_file(path: &Path) -> Result<File> {
+    File::create(path).map_err(|e| output_error("create", path, e))
+}
+
+/// Renames within one file system. Durable only after [`sync_folder`] of the new parent.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| output_error("write", to, e))
+}
+
+/// Makes a file's content durable.
+pub(super) fn sync_file(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| output_error("write", path, e))
+}
+
+/// Makes the entries of a folder durable: what was created in it or renamed into it.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    // A folder cannot be opened as a file everywhere; where it cannot, the rename itself is durable.
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    sync_file(path)
+}
+
+/// Writes a whole file so that a reader sees either the old content or all of the new.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+    let mut file = create_file(&temporary)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    written.map_err(|e| output_error("write", path, e))?;
+    rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Removes a folder with all it holds; one that is not there is no error.
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(output_error("remove", path, e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Tables on disk: the only module that knows paths; encodes Parquet and commits to Delta logs.
+//!
+//! ```text
+//! <root>/
+//!   <table>/                        a Delta table: any Delta or Parquet reader reads it
+//!     _delta_log/00000000000000000000.json …
+//!     part-<run>-00000.parquet …    files that no log entry names are harmless leftovers
+//!   _rejects/                       a table like the others: the lines that could not be used
+//!   _kiln/
+//!     lock                          held by the run that writes
+//!     staging/<run>/<table>/…       part files before their commit; removed by the next run
+//!     runs/<run>.json               the report of a run
+//! ```
+//!
+//! A table changes by one commit: [`Staging::writer`] writes part files where nobody looks,
+//! [`Staging::commit_replace`] renames them into the table's folder, where still nobody looks, and
+//! then adds one entry to the Delta log, which is the file that readers go by. Killed at any
+//! instant, a run leaves the last version as it was; the next [`Warehouse::begin`] sweeps up.
+//!
+//! Parquet encoding is synchronous and runs on rayon; what touches a Delta log is `async` and
+//! needs a tokio runtime, because delta-rs does.
+
+mod cut;
+mod delta;
+mod durable;
+mod part;
+mod row_group;
+mod schema;
+mod staging;
+mod stats;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use deltalake::DeltaTable;
+
+use crate::error::{Error, ErrorKind, Result};
+pub use delta::{CommitInfo, Committed};
+pub use part::PartFile;
+pub use staging::Staging;
+pub use writer::{ParquetOptions, TableWriter};
+
+/// What Kiln keeps beside the tables.
+const OWN_FOLDER: &str = "_kiln";
+
+/// A folder of Delta tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    /// Absolute.
+    root: PathBuf,
+}
+
+/// What a table holds at its newest version.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot {
+    /// The Delta version.
+    pub version: u64,
+    /// The columns, with Delta's types.
+    pub schema: SchemaRef,
+    /// The active Parquet files.
+    pub files: Vec<PathBuf>,
+}
+
+/// The right to write to a warehouse, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    /// Closing the file gives the lock back, also when the process is killed.
+    _file: File,
+}
+
+impl Warehouse {
+    /// The warehouse in this folder, which is made if it is not there.
+    pub fn create_or_open(root: &Path) -> Result<Self> {
+        let warehouse = Self::at(root, ErrorKind::Output)?;
+        durable::create_folder(&warehouse.own_folder())?;
+        Ok(warehouse)
+    }
+
+    /// The warehouse in this folder. An error of kind `Input` if there is none.
+    pub fn open(root: &Path) -> Result<Self> {
+        let none = |why: &str| {
+            Error::new(ErrorKind::Input, format!("`{}` {why}", root.display()))
+                .hint("`kiln run` makes a warehouse; name another one with `--warehouse DIR`")
+        };
+        if !root.is_dir() {
+            return Err(none("is no folder"));
+        }
+        let warehouse = Self::at(root, ErrorKind::Input)?;
+        // A copy of the tables alone is a warehouse too.
+        if warehouse.own_folder().is_dir() || !warehouse.tables()?.is_empty() {
+            Ok(warehouse)
+        } else {
+            Err(none("holds no tables"))
+        }
+    }
+
+    /// The folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the right to write. An error of kind `Output` if another process has it.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.own_folder().join("lock");
+        durable::create_folder(&self.own_folder())?;
+        let file = durable::create_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::Error(e)) => Err(durable::output_error("lock", &path, e)),
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                ErrorKind::Output,
+                format!("another run is writing to `{}`", self.root.display()),
+            )
+            .hint("wait until it has ended, or write to another warehouse")),
+        }
+    }
+
+    /// Takes the lock, removes what dead runs left in the staging area, and opens it for `run`.
+    pub fn begin(&self, run: &str) -> Result<Staging> {
+        check_name("run", run, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')?;
+        let lock = self.lock()?;
+        // Who holds the lock is the only run alive.
+        durable::remove_folder(&self.staging_folder())?;
+        durable::create_folder(&self.staging_folder().join(run))?;
+        Ok(Staging::new(self.clone(), run.to_owned(), lock))
+    }
+
+    /// The names of the tables, sorted.
+    pub fn tables(&self) -> Result<Vec<String>> {
+        let failed = |e| Error::io(ErrorKind::Input, "read", &self.root, e);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if let (Ok(name), true) = (entry.file_name().into_string(), is_table(&entry.path())) {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The table at its newest version, for the query engine. An error of kind `Input` if it does
+    /// not exist, `Warehouse` if its log cannot be read.
+    pub async fn open_table(&self, table: &str) -> Result<DeltaTable> {
+        let folder = self.table_folder(table)?;
+        if let Some(open) = delta::open(&folder).await? {
+            return Ok(open);
+        }
+        let message = format!("there is no table `{table}` in `{}`", self.root.display());
+        let hint = format!("the tables are: {}", self.tables()?.join(", "));
+        Err(Error::new(ErrorKind::Input, message).hint(hint))
+    }
+
+    /// What the table holds at its newest version. Errors as [`Warehouse::open_table`].
+    pub async fn snapshot(&self, table: &str) -> Result<TableSnapshot> {
+        delta::snapshot(&self.open_table(table).await?, &self.table_folder(table)?).await
+    }
+
+    /// Keeps the report of a run, whole or not at all.
+    pub fn write_report(&self, run: &str, json: &[u8]) -> Result<PathBuf> {
+        check_name("run", run, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')?;
+        let folder = self.own_folder().join("runs");
+        durable::create_folder(&folder)?;
+        let path = folder.join(format!("{run}.json"));
+        durable::write_whole(&path, json)?;
+        Ok(path)
+    }
+
+    fn at(root: &Path, kind: ErrorKind) -> Result<Self> {
+        let absolute = std::path::absolute(root).map_err(|e| Error::io(kind, "find", root, e))?;
+        // delta-kernel decodes `%20` in a folder's name and then does not find its own files.
+        match absolute.to_str() {
+            Some(text) if !text.contains('%') => Ok(Self { root: absolute }),
+            _ => {
+                let message = format!("`{}` cannot hold Delta tables", absolute.display());
+                Err(Error::new(kind, message)
+                    .hint("choose a folder whose path has no `%` and is valid Unicode"))
+            }
+        }
+    }
+
+    fn own_folder(&self) -> PathBuf {
+        self.root.join(OWN_FOLDER)
+    }
+
+    fn staging_folder(&self) -> PathBuf {
+        self.own_folder().join("staging")
+    }
+
+    /// Where a table lies. Names are those of SQL on FHIR, with `_` in front for Kiln's own; a
+    /// name can therefore not lead out of the warehouse.
+    fn table_folder(&self, table: &str) -> Result<PathBuf> {
+        check_name("table", table, |c| c.is_ascii_alphanumeric() || c == '_')?;
+        if table == OWN_FOLDER {
+            return Err(Error::new(ErrorKind::Definition, "`_kiln` cannot be the name of a table"));
+        }
+        Ok(self.root.join(table))
+    }
+}
+
+/// Whether a folder has a Delta log with an entry.
+fn is_table(folder: &Path) -> bool {
+    let is_entry = |name: &Path| name.extension().is_some_and(|e| e == "json" || e == "parquet");
+    fs::read_dir(folder.join("_delta_log"))
+        .is_ok_and(|entries| entries.flatten().any(|entry| is_entry(&entry.path())))
+}
+
+fn check_name(what: &str, name: &str, allowed: impl Fn(char) -> bool) -> Result<()> {
+    if !name.is_empty() && name.chars().all(allowed) {
+        return Ok(());
+    }
+    let message = format!("`{name}` cannot be the name of a {what}");
+    Err(Error::new(ErrorKind::Definition, message).hint("use letters, digits and `_`"))
+}
+
+#[cfg(test)]
+mod tests;
