@@ -1,1 +1,52 @@
+//! Kiln turns FHIR bulk exports into columnar analytics: NDJSON in, Delta Lake tables and SQL out.
+//!
+//! # The flow
+//!
+//! ```text
+//!            files → splits → blocks          views                     Parquet, Delta log
+//! export ──► ingest ─────────────────► flatten ──► RecordBatch ──► warehouse ──► query ──► person, measure
+//! sample ──►   │        tape of a line  (fhirpath, fhir)              │            ▲
+//!              └─► rejects: data, counted, a table of their own ──────┘            │
+//!                          pipeline: says what, in which order; tells what happened┘
+//! ```
+//!
+//! # The modules, in the order data passes them
+//!
+//! - [`sample`]: a synthetic population, written as a server would export it.
+//! - [`ingest`]: files → splits → blocks of lines → parsed tapes; every line ends as a resource, a reject or a blank.
+//! - [`fhir`]: the R4 element table: which elements a type has, of which types, whether they repeat.
+//! - [`fhirpath`]: expressions, compiled once and run on the tape.
+//! - [`flatten`]: ViewDefinitions, compiled; resources → rows → columns → record batches.
+//! - [`warehouse`]: Parquet encoding, staging, Delta commits; the only module that knows paths.
+//! - [`query`]: SQL over the tables, and how results are written.
+//! - [`pipeline`]: what a `pipelines/*.toml` says, and one run of it: the only module that knows the order of stages.
+//! - [`cli`]: the command line; the only module that prints.
+//! - [`error`] and [`suggest`] belong to all.
+//!
+//! `main → cli → pipeline → {sample, ingest, flatten → fhirpath → fhir, warehouse, query}`. A stage imports no other
+//! stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
+//! (`tests/it/architecture.rs`).
+//!
+//! # Invariants
+//!
+//! 1. **Nothing is lost silently.** Lines = resources + Bundles + rejects + blanks, for each file; resources of a type =
+//!    with rows + without rows + failed, for each table. A report that does not add up is a panic, not a number.
+//! 2. **Nothing half-done is visible.** A table changes by one atomic commit.
+//! 3. **Same input, same output**, whatever the number of threads: work is numbered by the input, and put in order.
+//! 4. **Parse once.** One pass over a file feeds every view; memory is bounded by threads, not by input.
+//! 5. **Lossless by default.** Text is as written, `1.50` stays `1.50`; what a typed column cannot hold is null and
+//!    counted.
+//! 6. **Checked before the first byte.** Mistakes in pipelines, views and queries are refused at load, with their place.
+//! 7. **PHI stays out** of logs and errors.
 
+pub mod cli;
+pub mod error;
+pub mod fhir;
+pub mod fhirpath;
+pub mod flatten;
+pub mod ingest;
+pub mod pipeline;
+pub mod query;
+pub mod sample;
+pub mod suggest;
+pub mod warehouse;

@@ -26,20 +26,24 @@ pub enum Format {
 }
 
 /// Where encoders write.
-pub(super) type Sink<'a> = Box<dyn Write + Send + 'a>;
+pub type Sink<'a> = Box<dyn Write + Send + 'a>;
 
 /// Writes result sets in one format: for each `begin`, any number of `batch`, `end`; `finish`
 /// after the last.
-pub(super) trait Encode: Send {
+pub trait Encode: Send {
+    /// Begins a result set.
     fn begin(&mut self, schema: &SchemaRef) -> io::Result<()>;
+    /// Writes rows of it.
     fn batch(&mut self, batch: &RecordBatch) -> io::Result<()>;
+    /// Ends it.
     fn end(&mut self) -> io::Result<()>;
+    /// Ends the output.
     fn finish(&mut self) -> io::Result<()>;
 }
 
 impl Format {
     /// The encoder of the format; `rows` limits what [`Format::Table`] shows.
-    pub(super) fn encoder<'a>(self, to: Sink<'a>, rows: Option<usize>) -> Box<dyn Encode + 'a> {
+    pub fn encoder<'a>(self, to: Sink<'a>, rows: Option<usize>) -> Box<dyn Encode + 'a> {
         match self {
             Self::Table => Box::new(Aligned::new(to, rows)),
             Self::Csv => Box::new(Csv::new(to)),

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use arrow::datatypes::SchemaRef;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
@@ -34,8 +36,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use catalog::quoted;
 pub use catalog::{Column, Table};
-pub use format::Format;
-pub use output::{Output, Written, write};
+pub use format::{Encode, Format, Sink};
+pub use output::{Output, Partial, Written, write};
 pub use results::{ResultSet, Results};
 
 /// A read-only SQL session over one warehouse. Timestamps, `now()` and `current_date` are UTC.
@@ -65,6 +67,29 @@ impl Engine {
             }
         }
         Ok(Self { context, rows })
+    }
+
+    /// A session over tables without rows, to check statements before there is any data.
+    pub fn over_schemas(tables: &[(String, SchemaRef)]) -> Result<Self> {
+        let context = SessionContext::new_with_config(session_config());
+        for (name, schema) in tables {
+            let table = Arc::new(EmptyTable::new(schema.clone()));
+            let failed = |e: datafusion::error::DataFusionError| {
+                Error::new(ErrorKind::Definition, format!("cannot check against `{name}`: {e}"))
+            };
+            let reference = datafusion::common::TableReference::bare(name.as_str());
+            context.register_table(reference, table).map_err(failed)?;
+        }
+        Ok(Self { context, rows: BTreeMap::new() })
+    }
+
+    /// Runs all statements of `sql` and drops their rows: whatever is wrong with them shows.
+    pub async fn check(&self, sql: &str) -> Result<()> {
+        let mut results = self.run(sql)?;
+        while let Some(mut set) = results.next().await? {
+            while set.next().await?.is_some() {}
+        }
+        Ok(())
     }
 
     /// The tables of the warehouse and the views and tables made in this session, by name.

@@ -146,14 +146,16 @@ async fn file(results: &mut Results, format: Format, path: &Path) -> Result<Writ
 }
 
 /// A file on its way to a name. Dropped before [`Partial::publish`], it leaves nothing.
-struct Partial {
-    file: File,
+pub struct Partial {
+    /// Open for writing.
+    pub file: File,
     path: PathBuf,
     target: PathBuf,
 }
 
 impl Partial {
-    fn create(target: &Path) -> io::Result<Self> {
+    /// A file that will be `target`.
+    pub fn create(target: &Path) -> io::Result<Self> {
         // Through a link, so that the link is kept and its target replaced.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
         let name = target.file_name().ok_or(Io::InvalidFilename)?.to_string_lossy().into_owned();
@@ -162,7 +164,8 @@ impl Partial {
         Ok(Self { file, path, target })
     }
 
-    fn publish(self) -> io::Result<()> {
+    /// Makes it durable and gives it its name.
+    pub fn publish(self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)
     }

@@ -1,0 +1,182 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::pipeline::MaxRejects;
+use crate::query::Format;
+
+/// Turns FHIR bulk exports into columnar analytics.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done · 1 a bug · 2 the command line · 3 a wrong definition or query · 4 the input · \
+5 too many rejects · 6 the output · 7 a query failed while running · 8 the warehouse is damaged
+
+Try it: kiln demo";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a population, turn it into tables and ask them three questions; needs nothing.
+    Demo(Threads),
+    /// Run a pipeline: source → tables → queries.
+    #[command(after_help = "Example: kiln run pipelines/nightly.toml --report report.json")]
+    Run(RunArguments),
+    /// Flatten resources by views, without a warehouse.
+    #[command(after_help = "Examples:
+  kiln flatten --view patient export/ | head
+  kiln flatten --view my_view.json --format csv export/Patient.*.ndjson.gz > patients.csv
+  kiln flatten --view patient --view condition --format parquet --out tables export/")]
+    Flatten(FlattenArguments),
+    /// Ask the tables of a warehouse; without SQL, at a prompt.
+    #[command(after_help = "Examples:
+  kiln query 'SELECT gender, count(*) FROM patient GROUP BY gender'
+  kiln query --warehouse /data/warehouse --format csv -f cohort.sql --output cohort.csv
+  kiln query")]
+    Query(QueryArguments),
+    /// Say everything that is wrong with pipelines and views, before anything runs.
+    #[command(after_help = "Example: kiln check pipelines/*.toml schemas/*.json")]
+    Check(CheckArguments),
+    /// Show the columns and types of views.
+    #[command(after_help = "Examples:
+  kiln schema                     all shipped schemas
+  kiln schema patient my_view.json
+  kiln schema --ddl postgres patient")]
+    Schema(SchemaArguments),
+    /// Write a synthetic population as a server would export it.
+    #[command(after_help = "Example: kiln sample --patients 1000 --seed 7 export/")]
+    Sample(SampleArguments),
+}
+
+/// How many threads.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Threads {
+    /// Threads; by default one for each core.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    /// The number.
+    pub fn count(self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.threads.map_or_else(cores, usize::from)
+    }
+}
+
+/// `kiln run`
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+    /// Also write the report of the run to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: Threads,
+}
+
+/// `kiln flatten`
+#[derive(Debug, Args)]
+pub struct FlattenArguments {
+    /// A ViewDefinition file, or the name of a shipped schema; may be given several times.
+    #[arg(long = "view", value_name = "FILE|NAME", required = true)]
+    pub views: Vec<String>,
+    /// What to write; NDJSON to standard output and Parquet to a folder by default.
+    #[arg(long, value_enum)]
+    pub format: Option<TableFormat>,
+    /// Folder for one file a view, or `-` for standard output.
+    #[arg(long, value_name = "DIR|-", default_value = "-")]
+    pub out: PathBuf,
+    /// How many lines may be rejected: a number or a percentage of all lines.
+    #[arg(long, value_name = "N|P%", default_value = "0.1%")]
+    pub max_rejects: MaxRejects,
+    /// Lines longer than so many MiB are rejected.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub max_line_mib: usize,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: Threads,
+    /// Files, directories, patterns or Bulk Data manifests.
+    #[arg(required = true)]
+    pub inputs: Vec<String>,
+}
+
+/// Formats of `kiln flatten`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// One Parquet file a view, zstd.
+    Parquet,
+    /// RFC 4180 with a header line; null is empty, the empty text is `""`.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// `kiln query`
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// The folder of the tables.
+    #[arg(long, value_name = "DIR", default_value = "warehouse")]
+    pub warehouse: PathBuf,
+    /// How results are written.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Write the result to this file, whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Read the statements from this file.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "sql")]
+    pub file: Option<PathBuf>,
+    /// The statements.
+    pub sql: Option<String>,
+}
+
+/// `kiln check`
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Pipelines (`.toml`) and views (`.json`).
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `kiln schema`
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// As `CREATE TABLE` statements.
+    #[arg(long, value_enum)]
+    pub ddl: Option<Dialect>,
+    /// ViewDefinition files or names of shipped schemas; all shipped ones by default.
+    pub views: Vec<String>,
+}
+
+/// Dialects of `kiln schema --ddl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// PostgreSQL
+    Postgres,
+    /// DuckDB
+    Duckdb,
+}
+
+/// `kiln sample`
+#[derive(Debug, Args)]
+pub struct SampleArguments {
+    /// How many patients.
+    #[arg(long, default_value_t = 100)]
+    pub patients: usize,
+    /// Which population: the same seed gives the same bytes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The folder to write to; must be empty or not exist.
+    pub out: PathBuf,
+}

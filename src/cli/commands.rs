@@ -1,0 +1,268 @@
+//! One function a subcommand.
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, BufWriter, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::args::{
+    Arguments, CheckArguments, Command, FlattenArguments, QueryArguments, RunArguments,
+    SampleArguments, SchemaArguments, TableFormat, Threads,
+};
+use super::progress::{self, Watch};
+use super::prompt::{self, PromptOptions};
+use super::{ddl, report};
+use crate::error::{Error, ErrorKind, Result};
+use crate::flatten::View;
+use crate::ingest::{self, discover};
+use crate::pipeline::{
+    self, Finding, Flow, Pipeline, Progress, RunOptions, TableOutput, TextTable,
+};
+use crate::query::{Engine, Format, Output, write};
+use crate::sample::Sample;
+use crate::warehouse::{ParquetOptions, TableWriter};
+
+/// Runs one command.
+pub(super) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Demo(threads) => demo(threads),
+        Command::Run(arguments) => run_pipeline(&arguments),
+        Command::Flatten(arguments) => flatten(&arguments),
+        Command::Query(arguments) => block_on(query(arguments)),
+        Command::Check(arguments) => check(&arguments),
+        Command::Schema(arguments) => schema(&arguments),
+        Command::Sample(arguments) => sample(&arguments),
+    }
+}
+
+/// The runtime that DataFusion and delta-rs need; commands without them start none.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let failed = |e| Error::new(ErrorKind::Output, format!("cannot start threads: {e}"));
+    runtime.map_err(failed)?.block_on(work)
+}
+
+fn demo(threads: Threads) -> Result<()> {
+    let loaded = Pipeline::parse(pipeline::DEMO, "demo.toml", "demo", Path::new("."));
+    execute(accept(loaded)?, threads, None)?;
+    report::hint(
+        "the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything",
+    );
+    Ok(())
+}
+
+fn run_pipeline(arguments: &RunArguments) -> Result<()> {
+    let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    execute(pipeline, arguments.threads, arguments.report.as_deref())
+}
+
+/// Shows what was found; errors end the command.
+fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Result<T> {
+    match loaded {
+        Ok((found, warnings)) => {
+            report::findings(&warnings);
+            Ok(found)
+        }
+        Err(findings) => {
+            report::findings(&findings);
+            Err(pipeline::refuse(&findings))
+        }
+    }
+}
+
+fn execute(pipeline: Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+    let progress = Progress::default();
+    let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
+    block_on(async {
+        let watch = Watch::start(&pipeline.name);
+        let done =
+            progress::while_watched(&watch, &progress, pipeline::run(&pipeline, &options)).await;
+        watch.stop();
+        let done = done?;
+        report::run(&done);
+        if let Some(path) = report_file {
+            let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
+            fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
+        }
+        answer(&pipeline).await
+    })
+}
+
+/// The queries of a pipeline, on the screen.
+async fn answer(pipeline: &Pipeline) -> Result<()> {
+    if pipeline.queries.is_empty() {
+        return Ok(());
+    }
+    let engine = Engine::open(&pipeline.warehouse).await?;
+    for query in &pipeline.queries {
+        report::heading(&query.name);
+        write(engine.run(&query.sql)?, Format::Table, screen()).await?;
+    }
+    Ok(())
+}
+
+fn screen() -> Output<'static> {
+    let to = Box::new(BufWriter::new(io::stdout()));
+    if io::stdout().is_terminal() {
+        Output::Screen(to, PromptOptions::default().rows)
+    } else {
+        Output::Stream(to)
+    }
+}
+
+fn flatten(arguments: &FlattenArguments) -> Result<()> {
+    let views = views(&arguments.views)?;
+    let outputs = outputs(arguments, &views)?;
+    let inputs = discover(&arguments.inputs)?;
+    let input =
+        ingest::Options { max_line_bytes: arguments.max_line_mib << 20, ..Default::default() };
+    let progress = Progress::default();
+    let threads = arguments.threads.count();
+    let flow = Flow {
+        views: &views,
+        run: None,
+        now: pipeline::moment().0,
+        input: &input,
+        threads,
+        progress: &progress,
+    };
+    let watch = Watch::start("flatten");
+    let outcome = std::thread::scope(|scope| {
+        let done = watch.scope(scope, &progress);
+        let outcome = pipeline::flatten(&flow, inputs, outputs, arguments.max_rejects);
+        drop(done);
+        outcome
+    });
+    watch.stop();
+    report::flattened(&outcome?, &views);
+    Ok(())
+}
+
+/// The views named on the command line: file names, or names of shipped schemas.
+fn views(names: &[String]) -> Result<Vec<View>> {
+    let mut findings = Vec::new();
+    let views = pipeline::load(names, Path::new(""), &mut findings);
+    report::findings(&findings);
+    if findings.iter().any(Finding::is_error) {
+        Err(pipeline::refuse(&findings))
+    } else {
+        Ok(views)
+    }
+}
+
+fn outputs(arguments: &FlattenArguments, views: &[View]) -> Result<Vec<TableOutput>> {
+    let to_stdout = arguments.out.as_os_str() == "-";
+    let format = arguments.format.unwrap_or(if to_stdout {
+        TableFormat::Ndjson
+    } else {
+        TableFormat::Parquet
+    });
+    if to_stdout {
+        return standard_output(format, views);
+    }
+    fs::create_dir_all(&arguments.out)
+        .map_err(|e| Error::io(ErrorKind::Output, "create", &arguments.out, e))?;
+    views.iter().map(|view| file_output(&arguments.out, format, view)).collect()
+}
+
+fn standard_output(format: TableFormat, views: &[View]) -> Result<Vec<TableOutput>> {
+    let format = match format {
+        TableFormat::Csv => Format::Csv,
+        TableFormat::Ndjson => Format::Ndjson,
+        TableFormat::Parquet => {
+            return Err(Error::new(ErrorKind::Usage, "`parquet` is written to a folder")
+                .hint("name it with `--out`"));
+        }
+    };
+    let [view] = views else {
+        let message = "standard output takes the rows of one view";
+        return Err(Error::new(ErrorKind::Usage, message).hint("name a folder with `--out`"));
+    };
+    let to = Box::new(BufWriter::with_capacity(1 << 20, io::stdout()));
+    Ok(vec![TableOutput::Text(TextTable::new(
+        format,
+        &view.schema(false),
+        to,
+        Path::new("standard output"),
+    )?)])
+}
+
+fn file_output(folder: &Path, format: TableFormat, view: &View) -> Result<TableOutput> {
+    let path = |ending: &str| folder.join(format!("{}.{ending}", view.name));
+    let text = |path: PathBuf, format| {
+        TextTable::file(format, &view.schema(false), &path).map(TableOutput::Text)
+    };
+    match format {
+        TableFormat::Parquet => {
+            TableWriter::single(&path("parquet"), view.schema(false), &ParquetOptions::default())
+                .map(TableOutput::Parquet)
+        }
+        TableFormat::Csv => text(path("csv"), Format::Csv),
+        TableFormat::Ndjson => text(path("ndjson"), Format::Ndjson),
+    }
+}
+
+async fn query(arguments: QueryArguments) -> Result<()> {
+    let engine = Engine::open(&arguments.warehouse).await?;
+    let sql = match (arguments.sql, arguments.file) {
+        (Some(sql), _) => sql,
+        (None, Some(file)) => {
+            fs::read_to_string(&file).map_err(|e| Error::io(ErrorKind::Input, "read", &file, e))?
+        }
+        (None, None) => {
+            return prompt::run(
+                &engine,
+                PromptOptions { format: arguments.format, ..Default::default() },
+            )
+            .await;
+        }
+    };
+    let to = match arguments.output {
+        Some(path) => Output::File(path),
+        None => screen(),
+    };
+    write(engine.run(&sql)?, arguments.format, to).await.map(|_| ())
+}
+
+fn check(arguments: &CheckArguments) -> Result<()> {
+    let mut findings = Vec::new();
+    for file in &arguments.files {
+        if file.extension().is_some_and(|e| e == "toml") {
+            findings.extend(check_pipeline(file)?);
+        } else {
+            pipeline::load_file(file, &mut findings);
+        }
+    }
+    report::findings(&findings);
+    if findings.iter().any(Finding::is_error) {
+        return Err(pipeline::refuse(&findings));
+    }
+    report::checked(arguments.files.len(), findings.len());
+    Ok(())
+}
+
+fn check_pipeline(file: &Path) -> Result<Vec<Finding>> {
+    let (pipeline, warnings) = match Pipeline::load(file) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(findings),
+    };
+    block_on(pipeline.check_queries()).map_err(|e| e.at("file", file.display()))?;
+    Ok(warnings)
+}
+
+fn schema(arguments: &SchemaArguments) -> Result<()> {
+    for view in views(&arguments.views)? {
+        match arguments.ddl {
+            Some(dialect) => report::text(&ddl::create_table(&view, dialect)),
+            None => report::text(&ddl::columns(&view)),
+        }
+    }
+    Ok(())
+}
+
+fn sample(arguments: &SampleArguments) -> Result<()> {
+    let sample = Sample { patients: arguments.patients, seed: arguments.seed, ..Sample::default() };
+    let written = sample.write(&arguments.out)?;
+    report::sampled(&arguments.out, written.resources, written.files, written.bytes);
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! What a pipeline file says, read and checked as a whole before anything is done.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::schemas::{self, Finding};
+use crate::error::{Error, ErrorKind, Result};
+use crate::flatten::{Problem, View};
+use crate::ingest;
+use crate::query::Engine;
+
+/// A pipeline: from where, through which views, into which warehouse, and what is asked then.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Its name; names its transactions in the tables.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Where the resources come from.
+    pub source: Source,
+    /// One table each.
+    pub views: Vec<View>,
+    /// The folder of the tables.
+    pub warehouse: PathBuf,
+    /// How many lines may be rejected.
+    pub max_rejects: MaxRejects,
+    /// How the input is read.
+    pub input: ingest::Options,
+    /// Queries that are answered when the tables are there.
+    pub queries: Vec<Query>,
+}
+
+/// Where resources come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Files, directories, patterns, manifests.
+    Paths(Vec<String>),
+    /// A synthetic population, written to `folder` first unless it is there.
+    Sample {
+        /// How many patients.
+        patients: usize,
+        /// Which population.
+        seed: u64,
+        /// Where it is written.
+        folder: PathBuf,
+    },
+}
+
+/// A query of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Its heading.
+    pub name: String,
+    /// The statement.
+    pub sql: String,
+}
+
+/// How many lines may be rejected before a run is worth nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxRejects {
+    /// So many.
+    Count(u64),
+    /// So large a share of all lines, from 0 to 1.
+    Share(f64),
+}
+
+impl Default for MaxRejects {
+    /// 0.1 %.
+    fn default() -> Self {
+        Self::Share(0.001)
+    }
+}
+
+impl MaxRejects {
+    /// How many rejects are still allowed among so many lines.
+    pub fn allowed(self, lines: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => (share * lines as f64).floor() as u64,
+        }
+    }
+}
+
+impl std::str::FromStr for MaxRejects {
+    type Err = String;
+
+    /// `250` or `0.1%`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is neither a number of lines nor a percentage such as `0.1%`");
+        match text.trim().strip_suffix('%') {
+            Some(percent) => {
+                let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
+                (0.0..=100.0)
+                    .contains(&percent)
+                    .then_some(Self::Share(percent / 100.0))
+                    .ok_or_else(wrong)
+            }
+            None => text.trim().parse().map(Self::Count).map_err(|_| wrong()),
+        }
+    }
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    description: Option<String>,
+    source: SourceTable,
+    #[serde(default)]
+    schemas: Vec<String>,
+    warehouse: WarehouseTable,
+    #[serde(default)]
+    rejects: RejectsTable,
+    #[serde(default)]
+    query: Vec<QueryTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceTable {
+    path: Option<OneOrMany>,
+    sample: Option<SampleTable>,
+    max_line_mib: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SampleTable {
+    patients: usize,
+    #[serde(default = "first_seed")]
+    seed: u64,
+    folder: String,
+}
+
+fn first_seed() -> u64 {
+    1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WarehouseTable {
+    path: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RejectsTable {
+    max: Option<CountOrShare>,
+    #[serde(default)]
+    keep_excerpts: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CountOrShare {
+    Count(u64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueryTable {
+    name: String,
+    sql: Option<String>,
+    file: Option<String>,
+}
+
+/// The demo pipeline, compiled in.
+pub const DEMO: &str = include_str!("../../pipelines/demo.toml");
+
+impl Pipeline {
+    /// Reads a pipeline file. Relative paths in it are relative to its folder. Warnings come with the pipeline; if
+    /// there is an error, all findings come instead of it.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            vec![Finding::new(file.clone(), Problem::error("", format!("cannot be read: {e}")))]
+        })?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::parse(&text, &file, &stem, folder)
+    }
+
+    /// Reads the text of a pipeline; `folder` is where its relative paths begin.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        stem: &str,
+        folder: &Path,
+    ) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        let written: File =
+            toml::from_str(text).map_err(|e| vec![Finding::new(file, syntax(text, &e))])?;
+        let mut checker = Checker { file, folder, findings: Vec::new() };
+        let pipeline = checker.pipeline(written, stem);
+        let findings = checker.findings;
+        match pipeline {
+            Some(pipeline) if !findings.iter().any(Finding::is_error) => Ok((pipeline, findings)),
+            _ => Err(findings),
+        }
+    }
+
+    /// Plans every query over the tables that the views will make.
+    pub async fn check_queries(&self) -> Result<()> {
+        let tables: Vec<_> =
+            self.views.iter().map(|v| (v.name.clone(), super::table_schema(v))).collect();
+        let engine = Engine::over_schemas(&tables)?;
+        for query in &self.queries {
+            engine.check(&query.sql).await.map_err(|e| e.at("query", &query.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// A mistake in the form of the file, with its line.
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = text[..start].matches('\n').count() + 1;
+    Problem::error(format!("line {line}"), error.message().replace('\n', "; "))
+}
+
+struct Checker<'c> {
+    file: &'c str,
+    folder: &'c Path,
+    findings: Vec<Finding>,
+}
+
+impl Checker<'_> {
+    fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.findings.push(Finding::new(self.file, Problem::error(path, message)));
+    }
+
+    fn pipeline(&mut self, written: File, stem: &str) -> Option<Pipeline> {
+        let mut input =
+            ingest::Options { keep_excerpts: written.rejects.keep_excerpts, ..Default::default() };
+        if let Some(mib) = written.source.max_line_mib {
+            input.max_line_bytes = mib.max(1) << 20;
+        }
+        let source = self.source(written.source);
+        let max_rejects = self.max_rejects(written.rejects.max);
+        let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
+        let queries = self.queries(written.query);
+        Some(Pipeline {
+            name: written.name.unwrap_or_else(|| stem.to_owned()),
+            description: written.description,
+            source: source?,
+            views,
+            warehouse: self.folder.join(written.warehouse.path),
+            max_rejects,
+            input,
+            queries,
+        })
+    }
+
+    fn source(&mut self, written: SourceTable) -> Option<Source> {
+        match (written.path, written.sample) {
+            (Some(OneOrMany::One(path)), None) => Some(Source::Paths(vec![self.below(&path)])),
+            (Some(OneOrMany::Many(paths)), None) => {
+                Some(Source::Paths(paths.iter().map(|p| self.below(p)).collect()))
+            }
+            (None, Some(sample)) => Some(Source::Sample {
+                patients: sample.patients,
+                seed: sample.seed,
+                folder: self.folder.join(sample.folder),
+            }),
+            _ => {
+                self.error("source", "a source is either a `path` or a `sample`");
+                None
+            }
+        }
+    }
+
+    fn below(&self, path: &str) -> String {
+        self.folder.join(path).to_string_lossy().into_owned()
+    }
+
+    fn max_rejects(&mut self, written: Option<CountOrShare>) -> MaxRejects {
+        match written {
+            None => MaxRejects::default(),
+            Some(CountOrShare::Count(count)) => MaxRejects::Count(count),
+            Some(CountOrShare::Text(text)) => text.parse().unwrap_or_else(|message: String| {
+                self.error("rejects.max", message);
+                MaxRejects::default()
+            }),
+        }
+    }
+
+    fn queries(&mut self, written: Vec<QueryTable>) -> Vec<Query> {
+        let mut queries = Vec::new();
+        for (i, query) in written.into_iter().enumerate() {
+            let at = format!("query[{i}]");
+            let sql = match (query.sql, query.file) {
+                (Some(sql), None) => sql,
+                (None, Some(file)) => match std::fs::read_to_string(self.folder.join(&file)) {
+                    Ok(sql) => sql,
+                    Err(e) => {
+                        self.error(format!("{at}.file"), format!("`{file}` cannot be read: {e}"));
+                        continue;
+                    }
+                },
+                _ => {
+                    self.error(at, "a query has either `sql` or a `file`");
+                    continue;
+                }
+            };
+            queries.push(Query { name: query.name, sql });
+        }
+        queries
+    }
+}
+
+/// The findings as one error, for commands that stop there.
+pub fn refuse(findings: &[Finding]) -> Error {
+    let errors = findings.iter().filter(|f| f.is_error()).count();
+    let noun = if errors == 1 { "mistake" } else { "mistakes" };
+    Error::new(
+        ErrorKind::Definition,
+        format!("{errors} {noun} in the definitions; nothing was read"),
+    )
+}

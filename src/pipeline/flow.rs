@@ -1,0 +1,407 @@
+//! The heart of a run: blocks of lines go through all views on all threads, and come out in the order of the input.
+//!
+//! rayon's threads each take the next block, parse and flatten it, and hand its batches on under the block's number.
+//! Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+
+use super::output::TableOutput;
+use super::rejects::{Reject, RejectLog};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fhirpath::Temporal;
+use crate::flatten::{Counts, Flattener, Source, View};
+use crate::ingest::{
+    self, Block, BlockCounts, Blocks, Inputs, Line, Origin, Parser, Resource, Tally,
+};
+
+/// Blocks that a thread may be ahead of the slowest, for each thread. Bounds what waits to be put in order.
+const AHEAD: u64 = 3;
+
+/// One line in so many is timed: often enough to know, too seldom to cost.
+const SAMPLE: u64 = 16;
+
+/// Views over inputs.
+pub struct Flow<'f> {
+    /// The views, all fed by one pass.
+    pub views: &'f [View],
+    /// Whether tables get the key and run columns, and the run's name.
+    pub run: Option<&'f str>,
+    /// What `now()` gives.
+    pub now: Temporal,
+    /// How the input is read.
+    pub input: &'f ingest::Options,
+    /// How many threads.
+    pub threads: usize,
+    /// Where the work stands, for people.
+    pub progress: &'f Progress,
+}
+
+/// Where the work stands; read by whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes of the input as stored.
+    pub total_bytes: AtomicU64,
+    /// Of them, done.
+    pub bytes: AtomicU64,
+    /// Rows made.
+    pub rows: AtomicU64,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// The account of the input.
+    pub input: ingest::Report,
+    /// By view.
+    pub counts: Vec<Counts>,
+    /// What was rejected.
+    pub rejects: RejectLog,
+    /// Time of all threads together.
+    pub times: Times,
+}
+
+/// Time that threads spent, by stage.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Reading and decompressing.
+    pub read: Duration,
+    /// Splitting and parsing.
+    pub parse: Duration,
+    /// Evaluating views and building columns.
+    pub flatten: Duration,
+    /// Encoding and writing.
+    pub encode: Duration,
+}
+
+impl Times {
+    fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.parse += other.parse;
+        self.flatten += other.flatten;
+        self.encode += other.encode;
+    }
+}
+
+impl Flow<'_> {
+    /// Sends every resource of the inputs through the views of its type. The outputs are in the order of the views.
+    pub fn drive(
+        &self,
+        inputs: Inputs,
+        outputs: &[TableOutput],
+        rejects: RejectLog,
+    ) -> Result<Outcome> {
+        let inputs = Arc::new(inputs);
+        self.progress.total_bytes.store(inputs.total_bytes(), Ordering::Relaxed);
+        let shared = Shared {
+            blocks: Blocks::new(inputs.clone(), self.input),
+            outputs,
+            account: Mutex::new(Account::new(inputs, self.views, rejects)),
+            window: Window { ahead: AHEAD * self.threads as u64, ..Window::default() },
+        };
+        rayon::scope(|scope| {
+            for _ in 0..self.threads {
+                scope.spawn(|_| {
+                    if let Err(error) = self.work(&shared) {
+                        shared.window.stop(error);
+                    }
+                });
+            }
+        });
+        shared.window.failure()?;
+        let account = shared.account.into_inner().expect("no thread panicked while counting");
+        let input = account.tally.finish()?;
+        Ok(Outcome {
+            input,
+            counts: account.counts,
+            rejects: account.rejects,
+            times: account.times,
+        })
+    }
+
+    /// What one thread does.
+    fn work(&self, shared: &Shared<'_>) -> Result<()> {
+        let mut worker = Worker::new(self);
+        let mut block = Block::default();
+        loop {
+            let started = Instant::now();
+            if !shared.blocks.next(&mut block)? {
+                return Ok(());
+            }
+            worker.times.read += started.elapsed();
+            if !shared.window.enter(block.index) {
+                return Ok(());
+            }
+            let counts = worker.flatten(&block)?;
+            let done = worker.finish_block(&block, counts, shared.outputs)?;
+            self.progress.bytes.fetch_add(block.stored_bytes(), Ordering::Relaxed);
+            self.progress.rows.fetch_add(done.rows(), Ordering::Relaxed);
+            lock(&shared.account).add(block.index, done)?;
+            shared.window.leave(block.index);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panicked while it held the lock")
+}
+
+/// What the threads share.
+struct Shared<'s> {
+    blocks: Blocks,
+    outputs: &'s [TableOutput],
+    account: Mutex<Account>,
+    window: Window,
+}
+
+/// Keeps threads from running far ahead of the slowest block, and takes the first error.
+#[derive(Default)]
+struct Window {
+    ahead: u64,
+    state: Mutex<WindowState>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct WindowState {
+    /// The lowest block not left.
+    lowest: u64,
+    /// Blocks left above it.
+    left: std::collections::BTreeSet<u64>,
+    stopped: bool,
+    failure: Option<Error>,
+}
+
+impl Window {
+    /// Waits until the block is near enough to the lowest; `false` if the work has been stopped. Never waits with the
+    /// lowest block in hand, so somebody always goes on.
+    fn enter(&self, index: u64) -> bool {
+        let mut state = lock(&self.state);
+        while !state.stopped && index >= state.lowest + self.ahead {
+            state = self.moved.wait(state).expect("no thread panicked while it held the lock");
+        }
+        !state.stopped
+    }
+
+    fn leave(&self, index: u64) {
+        let mut state = lock(&self.state);
+        state.left.insert(index);
+        let mut lowest = state.lowest;
+        while state.left.remove(&lowest) {
+            lowest += 1;
+        }
+        state.lowest = lowest;
+        self.moved.notify_all();
+    }
+
+    fn stop(&self, error: Error) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        state.failure.get_or_insert(error);
+        self.moved.notify_all();
+    }
+
+    fn failure(&self) -> Result<()> {
+        lock(&self.state).failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// A resource that a view failed on.
+struct Failed {
+    origin: Origin,
+    view: usize,
+    reason: String,
+}
+
+/// What came of one block, besides its batches.
+struct BlockDone {
+    counts: BlockCounts,
+    views: Vec<Counts>,
+    failed: Vec<Failed>,
+    times: Times,
+}
+
+impl BlockDone {
+    fn rows(&self) -> u64 {
+        self.views.iter().map(|c| c.rows).sum()
+    }
+}
+
+/// One thread's parser and column builders.
+struct Worker<'f> {
+    parser: Parser,
+    flatteners: Vec<Flattener<'f>>,
+    /// Views by resource type.
+    by_type: HashMap<&'static str, Vec<usize>>,
+    run: Option<&'f str>,
+    failed: Vec<Failed>,
+    times: Times,
+    lines: u64,
+}
+
+impl<'f> Worker<'f> {
+    fn new(flow: &Flow<'f>) -> Self {
+        let mut by_type: HashMap<_, Vec<_>> = HashMap::new();
+        for (i, view) in flow.views.iter().enumerate() {
+            by_type.entry(view.resource.name()).or_default().push(i);
+        }
+        let flattener = |view| Flattener::new(view, flow.run.is_some(), flow.now);
+        Self {
+            parser: Parser::new(flow.input),
+            flatteners: flow.views.iter().map(flattener).collect(),
+            by_type,
+            run: flow.run,
+            failed: Vec::new(),
+            times: Times::default(),
+            lines: 0,
+        }
+    }
+
+    fn flatten(&mut self, block: &Block) -> Result<BlockCounts> {
+        let started = Instant::now();
+        let mut flatten = Duration::ZERO;
+        let Self { parser, flatteners, by_type, failed, lines, .. } = self;
+        let counts = parser.run(block, |line| {
+            if let Line::Resource(resource) = line {
+                let views = by_type.get(resource.resource_type).map_or(&[][..], Vec::as_slice);
+                *lines += 1;
+                if lines.is_multiple_of(SAMPLE) {
+                    let started = Instant::now();
+                    add(flatteners, views, &resource, failed);
+                    flatten += started.elapsed() * SAMPLE as u32;
+                } else {
+                    add(flatteners, views, &resource, failed);
+                }
+            }
+            Ok(())
+        })?;
+        let elapsed = started.elapsed();
+        self.times.flatten += flatten.min(elapsed);
+        self.times.parse += elapsed.saturating_sub(flatten);
+        Ok(counts)
+    }
+
+    /// Hands the block's batches on.
+    fn finish_block(
+        &mut self,
+        block: &Block,
+        counts: BlockCounts,
+        outputs: &[TableOutput],
+    ) -> Result<BlockDone> {
+        let mut views = Vec::with_capacity(outputs.len());
+        for (flattener, output) in self.flatteners.iter_mut().zip(outputs) {
+            let started = Instant::now();
+            let (batch, counted) = flattener.finish();
+            self.times.flatten += started.elapsed();
+            views.push(counted);
+            let batches =
+                if batch.num_rows() == 0 { Vec::new() } else { vec![with_run(batch, self.run)] };
+            let started = Instant::now();
+            output.push(block.index, batches)?;
+            self.times.encode += started.elapsed();
+        }
+        let times = std::mem::take(&mut self.times);
+        Ok(BlockDone { counts, views, failed: std::mem::take(&mut self.failed), times })
+    }
+}
+
+fn add(
+    flatteners: &mut [Flattener<'_>],
+    views: &[usize],
+    resource: &Resource<'_>,
+    failed: &mut Vec<Failed>,
+) {
+    let Resource { nodes, root, raw, base, origin, .. } = *resource;
+    for view in views {
+        if let Err(error) = flatteners[*view].add(Source { nodes, root, raw, base }) {
+            failed.push(Failed { origin, view: *view, reason: error.message });
+        }
+    }
+}
+
+/// Appends the run column: the same text in each row, so a dictionary of one.
+fn with_run(batch: RecordBatch, run: Option<&str>) -> RecordBatch {
+    let Some(run) = run else { return batch };
+    let keys = Int32Array::from(vec![0; batch.num_rows()]);
+    let column = DictionaryArray::new(keys, Arc::new(StringArray::from(vec![run])));
+    let schema = super::with_run_field(&batch.schema());
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns.push(Arc::new(column));
+    RecordBatch::try_new(schema, columns).expect("the run column has a value for each row")
+}
+
+/// The account of the whole run, kept in the order of the blocks.
+struct Account {
+    inputs: Arc<Inputs>,
+    tally: Tally,
+    next: u64,
+    early: BTreeMap<u64, BlockDone>,
+    names: Vec<String>,
+    counts: Vec<Counts>,
+    rejects: RejectLog,
+    times: Times,
+}
+
+impl Account {
+    fn new(inputs: Arc<Inputs>, views: &[View], rejects: RejectLog) -> Self {
+        Self {
+            tally: Tally::new(inputs.clone()),
+            inputs,
+            next: 0,
+            early: BTreeMap::new(),
+            names: views.iter().map(|v| v.name.clone()).collect(),
+            counts: vec![Counts::default(); views.len()],
+            rejects,
+            times: Times::default(),
+        }
+    }
+
+    fn add(&mut self, index: u64, done: BlockDone) -> Result<()> {
+        self.early.insert(index, done);
+        while let Some(done) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.settle(done)?;
+        }
+        Ok(())
+    }
+
+    /// Line rejects and failures of views go to the log in the order of their places.
+    fn settle(&mut self, done: BlockDone) -> Result<()> {
+        for (sum, counts) in self.counts.iter_mut().zip(&done.views) {
+            sum.add(counts);
+        }
+        self.times.add(&done.times);
+        let mut rejects: Vec<(Origin, Reject)> =
+            done.failed.into_iter().map(|f| self.of_view(f)).collect();
+        for rejected in self.tally.add(done.counts)? {
+            rejects.push((rejected.origin, Reject::of_line(rejected, &self.inputs)));
+        }
+        rejects.sort_by_key(|(origin, _)| (origin.file, origin.offset, origin.entry));
+        rejects.into_iter().try_for_each(|(_, reject)| self.rejects.add(reject))
+    }
+
+    fn of_view(&self, failed: Failed) -> (Origin, Reject) {
+        let Failed { origin, view, reason } = failed;
+        let reject = Reject {
+            file: self.inputs.files[origin.file as usize].path.clone(),
+            line: origin.line + self.tally.lines_before(origin.file),
+            byte_offset: origin.offset,
+            entry: origin.entry,
+            view: Some(self.names[view].clone()),
+            reason,
+            excerpt: None,
+        };
+        (origin, reject)
+    }
+}
+
+/// Runs `work` on a pool of so many threads.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| {
+        Error::new(ErrorKind::Output, format!("cannot start {threads} threads: {e}")).caused_by(e)
+    })?;
+    Ok(pool.install(work))
+}

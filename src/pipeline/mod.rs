@@ -1,0 +1,43 @@
+//! Pipelines: what a `pipelines/*.toml` says, and one execution of it.
+//!
+//! Only this module knows the order of the stages: source → [`ingest`](crate::ingest) → [`flatten`](crate::flatten) →
+//! [`warehouse`](crate::warehouse) → [`query`](crate::query).
+
+mod definition;
+mod flow;
+mod output;
+mod rejects;
+mod report;
+mod run;
+mod schemas;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, refuse};
+pub use flow::{Flow, Outcome, Progress, Times, on_threads};
+pub use output::{TableOutput, TextTable};
+pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
+pub use report::{FileCounts, RunReport, TableReport};
+pub use run::{RunOptions, check_rejects, flatten, moment, run};
+pub use schemas::{Finding, load, load_file, shipped};
+
+use crate::flatten::View;
+
+/// The column that names the run which wrote a row.
+pub const RUN_COLUMN: &str = "_run";
+
+/// The schema of a view's table in the warehouse: key, columns, run.
+pub fn table_schema(view: &View) -> SchemaRef {
+    with_run_field(&view.schema(true))
+}
+
+/// A schema with the run column at its end.
+fn with_run_field(schema: &SchemaRef) -> SchemaRef {
+    let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let comment = ("comment".to_owned(), "the run that wrote the row".to_owned());
+    let field = Field::new(RUN_COLUMN, of, true).with_metadata([comment].into());
+    let fields = schema.fields().iter().cloned().chain([Arc::new(field)]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

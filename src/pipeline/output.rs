@@ -1,0 +1,105 @@
+//! Where the batches of one view go: Parquet files, or text. Both take numbered batches from any thread and write
+//! them in the order of their numbers.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter};
+use std::path::Path;
+use std::sync::Mutex;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::query::{Encode, Format, Partial, Sink};
+use crate::warehouse::{PartFile, TableWriter};
+
+/// The output of one view.
+pub enum TableOutput {
+    /// Parquet, encoded on all threads.
+    Parquet(TableWriter),
+    /// CSV or NDJSON, written by whoever brings the batch that is next.
+    Text(TextTable),
+}
+
+impl TableOutput {
+    /// Takes the batches of a block. Each number from 0 on comes exactly once.
+    pub(super) fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
+        match self {
+            Self::Parquet(writer) => writer.push(number, batches),
+            Self::Text(text) => text.push(number, batches),
+        }
+    }
+
+    /// Completes the output; Parquet files are named.
+    pub fn finish(self) -> Result<Vec<PartFile>> {
+        match self {
+            Self::Parquet(writer) => writer.finish(),
+            Self::Text(text) => text.finish().map(|()| Vec::new()),
+        }
+    }
+}
+
+/// A view as text.
+pub struct TextTable {
+    state: Mutex<State>,
+    name: String,
+    /// A file that gets its name when it is whole.
+    file: Option<Partial>,
+}
+
+struct State {
+    next: u64,
+    early: BTreeMap<u64, Vec<RecordBatch>>,
+    encoder: Box<dyn Encode>,
+}
+
+impl TextTable {
+    /// Writes to `to`; `name` is for errors.
+    pub fn new(format: Format, schema: &SchemaRef, to: Sink<'static>, name: &Path) -> Result<Self> {
+        let mut encoder = format.encoder(to, None);
+        let name = name.display().to_string();
+        encoder.begin(schema).map_err(|e| failed(&name, e))?;
+        Ok(Self {
+            state: Mutex::new(State { next: 0, early: BTreeMap::new(), encoder }),
+            name,
+            file: None,
+        })
+    }
+
+    /// Writes a file, which appears when it is whole.
+    pub fn file(format: Format, schema: &SchemaRef, path: &Path) -> Result<Self> {
+        let fault = |e| Error::io(ErrorKind::Output, "write", path, e);
+        let partial = Partial::create(path).map_err(fault)?;
+        let to = partial.file.try_clone().map_err(fault)?;
+        let mut table =
+            Self::new(format, schema, Box::new(BufWriter::with_capacity(1 << 20, to)), path)?;
+        table.file = Some(partial);
+        Ok(table)
+    }
+
+    fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
+        // A poisoned lock means that another thread panicked while writing; so does this one.
+        let mut state = self.state.lock().expect("no thread panicked while writing");
+        state.early.insert(number, batches);
+        loop {
+            let next = state.next;
+            let Some(batches) = state.early.remove(&next) else { return Ok(()) };
+            for batch in &batches {
+                state.encoder.batch(batch).map_err(|e| failed(&self.name, e))?;
+            }
+            state.next += 1;
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        let mut state = self.state.into_inner().expect("no thread panicked while writing");
+        let ended = state.encoder.end().and_then(|()| state.encoder.finish());
+        drop(state);
+        let published = ended.and_then(|()| self.file.map_or(Ok(()), Partial::publish));
+        published.map_err(|e| failed(&self.name, e))
+    }
+}
+
+fn failed(name: &str, e: io::Error) -> Error {
+    Error::new(ErrorKind::Output, format!("cannot write `{name}`: {e}")).caused_by(e)
+}

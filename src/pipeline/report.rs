@@ -1,0 +1,246 @@
+//! The account of a run: it adds up, or it is not given.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::flow::Outcome;
+use crate::flatten::{Counts, View};
+use crate::ingest;
+
+/// What a run did. Written as JSON beside the tables, and to people as text.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    /// The run's name.
+    pub run: String,
+    /// The pipeline's.
+    pub pipeline: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// `committed`, or why not.
+    pub outcome: String,
+    /// Whole time, in seconds.
+    pub seconds: f64,
+    /// How many threads.
+    pub threads: usize,
+    /// Bytes of the input as stored.
+    pub input_bytes: u64,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Sums over all files.
+    pub total: FileCounts,
+    /// By file.
+    pub files: Vec<FileCounts>,
+    /// By table.
+    pub tables: Vec<TableReport>,
+    /// How many were rejected, by reason.
+    pub rejects: BTreeMap<String, u64>,
+    /// Wall seconds of the stages, in their order.
+    pub stages: Vec<Stage>,
+    /// What is well to know.
+    pub warnings: Vec<String>,
+}
+
+/// The account of a file, or of all.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileCounts {
+    /// Its path; empty for the sum.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Lines: resources not from Bundles + Bundles + rejects + blanks.
+    pub lines: u64,
+    /// Lines of white space.
+    pub blanks: u64,
+    /// Lines that could not be used.
+    pub rejected_lines: u64,
+    /// Lines that were Bundles.
+    pub bundles: u64,
+    /// Resources from entries of Bundles.
+    pub resources_in_bundles: u64,
+    /// Entries of Bundles that could not be used.
+    pub rejected_entries: u64,
+    /// Entries of Bundles without a resource.
+    pub entries_without_resource: u64,
+    /// All resources, by type.
+    pub resources: BTreeMap<String, u64>,
+}
+
+impl FileCounts {
+    fn of(file: String, counts: &ingest::Counts) -> Self {
+        Self {
+            file,
+            lines: counts.lines,
+            blanks: counts.blanks,
+            rejected_lines: counts.rejected_lines,
+            bundles: counts.bundles,
+            resources_in_bundles: counts.entry_resources,
+            rejected_entries: counts.rejected_entries,
+            entries_without_resource: counts.entries_without_resource,
+            resources: counts.resources.clone(),
+        }
+    }
+
+    /// All resources.
+    pub fn total_resources(&self) -> u64 {
+        self.resources.values().sum()
+    }
+
+    /// Whether every line is accounted for.
+    pub fn adds_up(&self) -> bool {
+        let lines = self.total_resources() - self.resources_in_bundles;
+        lines + self.bundles + self.rejected_lines + self.blanks == self.lines
+    }
+}
+
+/// The account of a table: resources of its type = with rows + without rows + failed.
+#[derive(Debug, Serialize)]
+pub struct TableReport {
+    /// Its name.
+    pub table: String,
+    /// The resource type it is made of.
+    pub resource: String,
+    /// Resources of that type.
+    pub resources: u64,
+    /// Of them, how many gave rows.
+    pub with_rows: u64,
+    /// How many gave none, by the view's rule.
+    pub without_rows: u64,
+    /// On how many the view failed: rejects.
+    pub failed: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of its Parquet files.
+    pub bytes: u64,
+    /// The Delta version, once committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Values that did not fit the type of their column and became null, by column.
+    pub cast_failures: BTreeMap<String, u64>,
+}
+
+impl TableReport {
+    pub(super) fn of(view: &View, counts: &Counts, resources: u64) -> Self {
+        let failures = view.columns.iter().zip(&counts.cast_failures).filter(|(_, n)| **n > 0);
+        Self {
+            table: view.name.clone(),
+            resource: view.resource.name().to_owned(),
+            resources,
+            with_rows: counts.with_rows,
+            without_rows: counts.without_rows,
+            failed: counts.failed,
+            rows: counts.rows,
+            bytes: 0,
+            version: None,
+            cast_failures: failures.map(|(c, n)| (c.name.clone(), *n)).collect(),
+        }
+    }
+}
+
+/// How long a stage took.
+#[derive(Debug, Serialize)]
+pub struct Stage {
+    /// Its name.
+    pub stage: &'static str,
+    /// Seconds: of all threads together for the stages that interleave, else of the wall.
+    pub seconds: f64,
+    /// Bytes of text by these seconds, in 10^6 a second; a stage that does not go through the input has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mb_per_second: Option<f64>,
+}
+
+impl Stage {
+    /// A stage that goes through the input.
+    pub(super) fn through(stage: &'static str, time: std::time::Duration, bytes: u64) -> Self {
+        let seconds = time.as_secs_f64();
+        let rate = (seconds > 0.0).then(|| bytes as f64 / 1e6 / seconds);
+        Self { stage, seconds, mb_per_second: rate }
+    }
+
+    /// A stage that does not.
+    pub(super) fn timed(stage: &'static str, time: std::time::Duration) -> Self {
+        Self { stage, seconds: time.as_secs_f64(), mb_per_second: None }
+    }
+}
+
+/// Everything that a pass through the input tells.
+pub(super) struct Account {
+    pub(super) input_bytes: u64,
+    pub(super) text_bytes: u64,
+    pub(super) total: FileCounts,
+    pub(super) files: Vec<FileCounts>,
+    pub(super) tables: Vec<TableReport>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Account {
+    /// # Panics
+    /// If a line or a resource is unaccounted for: that is a bug, and numbers that do not add up must not be given.
+    pub(super) fn of(outcome: &Outcome, views: &[View]) -> Self {
+        let files: Vec<_> = outcome
+            .input
+            .files
+            .iter()
+            .map(|f| FileCounts::of(f.path.display().to_string(), &f.counts))
+            .collect();
+        let total = FileCounts::of(String::new(), &outcome.input.total);
+        assert!(
+            total.adds_up() && files.iter().all(FileCounts::adds_up),
+            "a line is unaccounted for"
+        );
+        let tables: Vec<_> = views
+            .iter()
+            .zip(&outcome.counts)
+            .map(|(view, counts)| {
+                let resources = total.resources.get(view.resource.name()).copied().unwrap_or(0);
+                let table = TableReport::of(view, counts, resources);
+                assert_eq!(
+                    resources,
+                    table.with_rows + table.without_rows + table.failed,
+                    "a resource is unaccounted for"
+                );
+                table
+            })
+            .collect();
+        let text_bytes = outcome.input.files.iter().map(|f| f.text_bytes).sum();
+        let times = &outcome.times;
+        Self {
+            input_bytes: outcome.input.files.iter().map(|f| f.stored_bytes).sum(),
+            text_bytes,
+            total,
+            files,
+            tables,
+            stages: vec![
+                Stage::through("read", times.read, text_bytes),
+                Stage::through("parse", times.parse, text_bytes),
+                Stage::through("flatten", times.flatten, text_bytes),
+                Stage::through("encode", times.encode, text_bytes),
+            ],
+            warnings: missing(&outcome.input),
+        }
+    }
+}
+
+/// Files that hold fewer or more resources than their manifest says.
+fn missing(input: &ingest::Report) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for file in &input.files {
+        let Some(declared) = &file.declared else { continue };
+        let found = file.counts.total_resources();
+        if let Some(count) = declared.count.filter(|count| *count != found) {
+            warnings.push(format!(
+                "`{}` holds {found} resources; its manifest says {count}",
+                file.path.display()
+            ));
+        }
+        let other = file.counts.resources.keys().find(|of| **of != declared.resource_type);
+        if let Some(other) = other.filter(|_| !declared.resource_type.is_empty()) {
+            let path = file.path.display();
+            warnings.push(format!(
+                "`{path}` holds `{other}`; its manifest says `{}` only",
+                declared.resource_type
+            ));
+        }
+    }
+    warnings
+}

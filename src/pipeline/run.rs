@@ -1,0 +1,226 @@
+//! One execution of a pipeline, stage after stage, and the pass of `kiln flatten` that has no warehouse.
+
+use std::time::Instant;
+
+use super::definition::{MaxRejects, Pipeline, Source};
+use super::flow::{Flow, Outcome, Progress, on_threads};
+use super::output::TableOutput;
+use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
+use super::report::{Account, RunReport, Stage};
+use super::table_schema;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fhirpath::Temporal;
+use crate::ingest::{self, Inputs};
+use crate::sample::Sample;
+use crate::warehouse::{CommitInfo, ParquetOptions, PartFile, Staging, TableWriter, Warehouse};
+
+/// What differs from run to run.
+pub struct RunOptions<'o> {
+    /// How many threads.
+    pub threads: usize,
+    /// Where the work stands.
+    pub progress: &'o Progress,
+    /// The run's name; made from the time if there is none.
+    pub run: Option<String>,
+}
+
+/// Runs a pipeline: every table gets the resources of the source as its whole content, in one commit each.
+///
+/// If more is rejected than the pipeline allows, or anything fails, no table changes.
+pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunReport> {
+    let started = Instant::now();
+    let (now, micros) = moment();
+    let run = options.run.clone().unwrap_or_else(|| run_name(&now));
+    pipeline.check_queries().await?;
+    let inputs = inputs(&pipeline.source)?;
+    let staging = Warehouse::create_or_open(&pipeline.warehouse)?.begin(&run)?;
+    let passed =
+        on_threads(options.threads, || stage(pipeline, options, &staging, inputs, &run, now))??;
+
+    let mut report = passed.report(pipeline, options, &run, &now);
+    if let Err(error) = check_rejects(&passed.outcome, pipeline.max_rejects) {
+        report.outcome = error.message().to_owned();
+        report.seconds = started.elapsed().as_secs_f64();
+        save(&pipeline.warehouse, &report)?;
+        return Err(error.hint(format!("the report is `_kiln/runs/{run}.json` in the warehouse")));
+    }
+    let committing = Instant::now();
+    let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
+    commit(pipeline, &staging, &passed, &info, &mut report).await?;
+    report.stages.push(Stage::timed("commit", committing.elapsed()));
+    report.outcome = "committed".to_owned();
+    report.seconds = started.elapsed().as_secs_f64();
+    save(&pipeline.warehouse, &report)?;
+    Ok(report)
+}
+
+/// This moment, as FHIRPath's `now()` and in microseconds since the epoch.
+pub fn moment() -> (Temporal, i64) {
+    let now = jiff::Timestamp::now();
+    let text = format!("{now:.6}");
+    (Temporal::date_time(&text).expect("a timestamp is a dateTime"), now.as_microsecond())
+}
+
+/// A name that sorts by time and that no other run has.
+fn run_name(now: &Temporal) -> String {
+    let compact: String =
+        now.to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    format!("{compact}Z-{}", &unique[..8])
+}
+
+fn inputs(source: &Source) -> Result<Inputs> {
+    match source {
+        Source::Paths(paths) => ingest::discover(paths),
+        Source::Sample { patients, seed, folder } => {
+            let folder = folder.join(format!("{patients}-{seed}"));
+            // The manifest is written last: with it, the population is whole.
+            if !folder.join("manifest.json").exists() {
+                let _ = std::fs::remove_dir_all(&folder);
+                Sample { patients: *patients, seed: *seed, ..Sample::default() }.write(&folder)?;
+            }
+            ingest::discover(&[folder.to_string_lossy().into_owned()])
+        }
+    }
+}
+
+/// A pass through the input, encoded and staged, not yet visible.
+struct Staged {
+    outcome: Outcome,
+    /// Part files by view.
+    parts: Vec<Vec<PartFile>>,
+    rejects: Vec<PartFile>,
+}
+
+fn stage(
+    pipeline: &Pipeline,
+    options: &RunOptions<'_>,
+    staging: &Staging,
+    inputs: Inputs,
+    run: &str,
+    now: Temporal,
+) -> Result<Staged> {
+    let parquet = ParquetOptions::default();
+    let mut outputs = Vec::with_capacity(pipeline.views.len());
+    for view in &pipeline.views {
+        outputs.push(TableOutput::Parquet(staging.writer(
+            &view.name,
+            table_schema(view),
+            &parquet,
+        )?));
+    }
+    let log = RejectLog::new(Some(staging.writer(REJECTS_TABLE, SCHEMA.clone(), &parquet)?), run);
+    let flow = Flow {
+        views: &pipeline.views,
+        run: Some(run),
+        now,
+        input: &pipeline.input,
+        threads: options.threads,
+        progress: options.progress,
+    };
+    let mut outcome = flow.drive(inputs, &outputs, log)?;
+    let encoding = Instant::now();
+    let parts = outputs.into_iter().map(TableOutput::finish).collect::<Result<_>>()?;
+    let rejects =
+        outcome.rejects.finish()?.map(TableWriter::finish).transpose()?.unwrap_or_default();
+    outcome.times.encode += encoding.elapsed();
+    Ok(Staged { outcome, parts, rejects })
+}
+
+impl Staged {
+    fn report(
+        &self,
+        pipeline: &Pipeline,
+        options: &RunOptions<'_>,
+        run: &str,
+        now: &Temporal,
+    ) -> RunReport {
+        let mut account = Account::of(&self.outcome, &pipeline.views);
+        for (table, parts) in account.tables.iter_mut().zip(&self.parts) {
+            table.bytes = parts.iter().map(|p| p.bytes).sum();
+        }
+        RunReport {
+            run: run.to_owned(),
+            pipeline: pipeline.name.clone(),
+            started: now.to_string(),
+            outcome: String::new(),
+            seconds: 0.0,
+            threads: options.threads,
+            input_bytes: account.input_bytes,
+            text_bytes: account.text_bytes,
+            total: account.total,
+            files: account.files,
+            tables: account.tables,
+            rejects: self.outcome.rejects.by_reason.clone(),
+            stages: account.stages,
+            warnings: account.warnings,
+        }
+    }
+}
+
+async fn commit(
+    pipeline: &Pipeline,
+    staging: &Staging,
+    staged: &Staged,
+    info: &CommitInfo,
+    report: &mut RunReport,
+) -> Result<()> {
+    for (i, view) in pipeline.views.iter().enumerate() {
+        let done =
+            staging.commit_replace(&view.name, &table_schema(view), &staged.parts[i], info).await?;
+        report.tables[i].version = Some(done.version);
+        report.warnings.extend(done.warning.map(|w| w.to_string()));
+    }
+    let done = staging.commit_replace(REJECTS_TABLE, &SCHEMA, &staged.rejects, info).await?;
+    report.warnings.extend(done.warning.map(|w| w.to_string()));
+    Ok(())
+}
+
+fn save(warehouse: &std::path::Path, report: &RunReport) -> Result<()> {
+    let json = serde_json::to_vec_pretty(report).expect("a report is plain data");
+    Warehouse::create_or_open(warehouse)?.write_report(&report.run, &json).map(|_| ())
+}
+
+/// Whether no more was rejected than allowed.
+pub fn check_rejects(outcome: &Outcome, max: MaxRejects) -> Result<()> {
+    let (count, lines) = (outcome.rejects.count(), outcome.input.total.lines);
+    let allowed = max.allowed(lines);
+    if count <= allowed {
+        return Ok(());
+    }
+    let message =
+        format!("{count} rejects among {lines} lines, {allowed} allowed; nothing was written");
+    let error = Error::new(ErrorKind::Rejects, message);
+    Err(match outcome.rejects.first.first() {
+        Some(first) => error.at(
+            "first",
+            format!(
+                "{}:{} (byte {}): {}",
+                first.file.display(),
+                first.line,
+                first.byte_offset,
+                first.reason
+            ),
+        ),
+        None => error,
+    })
+}
+
+/// A pass without a warehouse: the outputs are in the order of the flow's views, and complete when this returns.
+pub fn flatten(
+    flow: &Flow<'_>,
+    inputs: Inputs,
+    outputs: Vec<TableOutput>,
+    max: MaxRejects,
+) -> Result<Outcome> {
+    on_threads(flow.threads, || {
+        let mut outcome = flow.drive(inputs, &outputs, RejectLog::new(None, ""))?;
+        check_rejects(&outcome, max)?;
+        let encoding = Instant::now();
+        for output in outputs {
+            output.finish()?;
+        }
+        outcome.times.encode += encoding.elapsed();
+        Ok(outcome)
+    })?
+}

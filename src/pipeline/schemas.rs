@@ -1,0 +1,143 @@
+//! The views of a pipeline or a command: shipped ones by name, others by file.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use serde_json::Value;
+
+use crate::flatten::{Problem, Severity, View};
+use crate::suggest;
+
+/// The schemas that come with Kiln.
+static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
+
+/// A problem, and the file it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, or the name of a shipped schema.
+    pub file: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl Finding {
+    pub(crate) fn new(file: impl Into<String>, problem: Problem) -> Self {
+        Self { file: file.into(), problem }
+    }
+
+    /// Whether the file cannot be used.
+    pub fn is_error(&self) -> bool {
+        self.problem.severity == Severity::Error
+    }
+}
+
+/// Names of the shipped schemas, sorted.
+pub fn shipped() -> Vec<&'static str> {
+    let names = SHIPPED.files().filter(|f| f.path().extension().is_some_and(|e| e == "json"));
+    let mut names: Vec<_> = names.filter_map(|f| f.path().file_stem()?.to_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Compiles the named views in the given order; all shipped ones if nothing is named. A name with a slash, a dot or
+/// a wildcard is a file below `folder`, any other a shipped schema. Warnings and errors go to `findings`.
+pub fn load(names: &[String], folder: &Path, findings: &mut Vec<Finding>) -> Vec<View> {
+    let mut views = Vec::new();
+    if names.is_empty() {
+        for name in shipped() {
+            views.extend(load_shipped(name, findings));
+        }
+    }
+    for name in names {
+        if name.contains(['/', '.', '*', '\\']) {
+            for path in files(name, folder, findings) {
+                views.extend(load_file(&path, findings));
+            }
+        } else {
+            views.extend(load_shipped(name, findings));
+        }
+    }
+    check_names(&views, findings);
+    views
+}
+
+fn load_shipped(name: &str, findings: &mut Vec<Finding>) -> Option<View> {
+    let Some(file) = SHIPPED.get_file(format!("{name}.json")) else {
+        let problem = Problem::error("schemas", format!("there is no shipped schema `{name}`"));
+        let problem = problem.hint(match suggest::nearest(name, shipped()) {
+            Some(near) => {
+                format!("did you mean `{near}`? A file is named with its path: `./{name}.json`")
+            }
+            None => format!(
+                "a file is named with its path: `./{name}.json`; shipped are: {}",
+                shipped().join(", ")
+            ),
+        });
+        findings.push(Finding::new(name, problem));
+        return None;
+    };
+    compile(name, file.contents(), findings)
+}
+
+fn files(pattern: &str, folder: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
+    let full = folder.join(pattern);
+    if !pattern.contains('*') {
+        return vec![full];
+    }
+    let found =
+        glob::glob(&full.to_string_lossy()).map(|paths| paths.flatten().collect::<Vec<_>>());
+    let found = found.unwrap_or_default();
+    if found.is_empty() {
+        findings.push(Finding::new(pattern, Problem::error("schemas", "no file matches")));
+    }
+    found
+}
+
+/// Compiles the view in one file; `None` if that is impossible.
+pub fn load_file(path: &Path, findings: &mut Vec<Finding>) -> Option<View> {
+    let name = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(text) => compile(&name, &text, findings),
+        Err(e) => {
+            findings.push(Finding::new(name, Problem::error("", format!("cannot be read: {e}"))));
+            None
+        }
+    }
+}
+
+fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View> {
+    let json: Value = match serde_json::from_slice(text) {
+        Ok(json) => json,
+        Err(e) => {
+            findings.push(Finding::new(file, Problem::error("", format!("not valid JSON: {e}"))));
+            return None;
+        }
+    };
+    let (view, problems) = match View::compile(&json) {
+        Ok((view, warnings)) => (Some(view), warnings),
+        Err(problems) => (None, problems),
+    };
+    findings.extend(problems.into_iter().map(|p| Finding::new(file, p)));
+    // A table needs a name; the file has one.
+    let named = view.map(|mut view| {
+        if view.name.is_empty() {
+            view.name =
+                Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        }
+        view
+    });
+    named
+}
+
+fn check_names(views: &[View], findings: &mut Vec<Finding>) {
+    for (i, view) in views.iter().enumerate() {
+        if views[..i].iter().any(|v| v.name == view.name) {
+            let problem =
+                Problem::error("name", format!("two schemas make a table `{}`", view.name));
+            findings.push(Finding::new(
+                view.name.clone(),
+                problem.hint("rename one, or leave one out"),
+            ));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Every shipped schema compiles without a word and turns its fixture into exactly the expected rows.
+//!
+//! `schemas/<view>.ndjson` are resources, `schemas/<view>.expected.ndjson` rows derived by hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::util::display::array_value_to_string;
+use kiln::fhirpath::Temporal;
+use kiln::flatten::{Flattener, Source, View};
+use serde_json::{Map, Value, json};
+
+fn schemas() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let paths = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let mut found: Vec<_> = paths.filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
+    found.sort();
+    assert!(found.len() >= 16, "the shipped schemas are there");
+    found
+}
+
+fn compile(path: &Path) -> View {
+    let json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    match View::compile(&json) {
+        Ok((view, warnings)) if warnings.is_empty() => view,
+        Ok((_, problems)) | Err(problems) => panic!("{}: {problems:#?}", path.display()),
+    }
+}
+
+#[test]
+fn shipped_schemas_are_named_and_described() {
+    for path in schemas() {
+        let view = compile(&path);
+        assert_eq!(
+            view.name,
+            path.file_stem().unwrap().to_string_lossy(),
+            "file, view and table share a name"
+        );
+        assert!(view.description.is_some(), "{}: a description", view.name);
+        for column in &view.columns {
+            let described = column.description.as_ref().is_some_and(|d| !d.is_empty());
+            assert!(described, "{}.{}: a description", view.name, column.name);
+            assert!(column.fhir_type.is_some(), "{}.{}: a type", view.name, column.name);
+        }
+    }
+}
+
+#[test]
+fn fixtures_give_the_expected_rows() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schemas");
+    for path in schemas() {
+        let view = compile(&path);
+        let rows = rows(&view, &fixtures.join(format!("{}.ndjson", view.name)));
+        let expected =
+            fs::read_to_string(fixtures.join(format!("{}.expected.ndjson", view.name))).unwrap();
+        let expected: Vec<Value> =
+            expected.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(rows.len(), expected.len(), "{}: rows", view.name);
+        for (i, (row, wanted)) in rows.iter().zip(&expected).enumerate() {
+            assert_row(&view.name, i, row, wanted);
+        }
+    }
+}
+
+/// One cell at a time, so that a difference names its column.
+fn assert_row(view: &str, i: usize, row: &Value, wanted: &Value) {
+    let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(row), keys(wanted), "{view} row {i}: columns");
+    for (name, cell) in row.as_object().unwrap() {
+        assert_eq!(cell, &wanted[name], "{view} row {i}: {name}");
+    }
+}
+
+fn rows(view: &View, fixture: &Path) -> Vec<Value> {
+    let mut flattener =
+        Flattener::new(view, false, Temporal::date_time("2026-01-01T00:00:00Z").unwrap());
+    for line in fs::read_to_string(fixture).unwrap().lines() {
+        let mut scratch = line.as_bytes().to_vec();
+        let base = scratch.as_ptr() as usize;
+        let tape = simd_json::to_tape(&mut scratch).unwrap();
+        flattener.add(Source { nodes: &tape.0, root: 0, raw: line.as_bytes(), base }).unwrap();
+    }
+    let (batch, _) = flattener.finish();
+    let schema = batch.schema();
+    let row = |i: usize| {
+        let cells = schema.fields().iter().zip(batch.columns());
+        Value::Object(
+            cells.map(|(f, array)| (f.name().clone(), cell(array, i))).collect::<Map<_, _>>(),
+        )
+    };
+    (0..batch.num_rows()).map(row).collect()
+}
+
+fn cell(array: &ArrayRef, i: usize) -> Value {
+    if array.is_null(i) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Boolean => json!(array.as_boolean().value(i)),
+        DataType::Int32 => json!(array.as_primitive::<Int32Type>().value(i)),
+        DataType::Int64 => json!(array.as_primitive::<Int64Type>().value(i)),
+        DataType::List(_) => {
+            let values = array.as_list::<i32>().value(i);
+            Value::Array((0..values.len()).map(|i| cell(&values, i)).collect())
+        }
+        _ => json!(array_value_to_string(array, i).unwrap()),
+    }
+}
