@@ -44,7 +44,7 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn demo(threads: Threads) -> Result<()> {
     let loaded = Pipeline::parse(pipeline::DEMO, "demo.toml", "demo", Path::new("."));
-    execute(accept(loaded)?, threads, None)?;
+    execute(&accept(loaded)?, threads, None)?;
     report::hint(
         "the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything",
     );
@@ -53,7 +53,7 @@ fn demo(threads: Threads) -> Result<()> {
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
-    execute(pipeline, arguments.threads, arguments.report.as_deref())
+    execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
 /// Shows what was found; errors end the command.
@@ -70,13 +70,13 @@ fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Result<T> {
     }
 }
 
-fn execute(pipeline: Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
     let progress = Progress::default();
     let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
     block_on(async {
         let watch = Watch::start(&pipeline.name);
         let done =
-            progress::while_watched(&watch, &progress, pipeline::run(&pipeline, &options)).await;
+            progress::while_watched(&watch, &progress, pipeline::run(pipeline, &options)).await;
         watch.stop();
         let done = done?;
         report::run(&done);
@@ -84,7 +84,7 @@ fn execute(pipeline: Pipeline, threads: Threads, report_file: Option<&Path>) -> 
             let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
             fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
         }
-        answer(&pipeline).await
+        answer(pipeline).await
     })
 }
 

@@ -66,7 +66,7 @@ impl Watch {
             self.bar.set_prefix(rows.to_string());
         } else {
             let rate = bytes as f64 / 1e6 / self.started.elapsed().as_secs_f64();
-            let done = if total > 0 { bytes * 100 / total } else { 0 };
+            let done = (bytes * 100).checked_div(total).unwrap_or(0);
             let name = &self.name;
             report::plain(&format!(
                 "{name}: {done} % of {} MB, {rows} rows, {rate:.0} MB/s",

@@ -117,9 +117,9 @@ pub(super) fn run(report: &RunReport) {
         match stage.mb_per_second {
             Some(rate) => eprintln!(
                 "  {:8} {:8.2} s of thread time, {rate:.0} MB/s each",
-                stage.stage, stage.seconds
+                stage.name, stage.seconds
             ),
-            None => eprintln!("  {:8} {:8.2} s", stage.stage, stage.seconds),
+            None => eprintln!("  {:8} {:8.2} s", stage.name, stage.seconds),
         }
     }
     rejects(report.rejects.iter());

@@ -148,7 +148,7 @@ impl<'a> Document<'a> {
                 self.json_list(['{', '}'], pairs, out);
             }
             Node::Array { .. } => {
-                self.json_list(['[', ']'], self.elements(at).map(|v| (None, v)), out)
+                self.json_list(['[', ']'], self.elements(at).map(|v| (None, v)), out);
             }
             Node::Static(StaticNode::Null) => out.push_str("null"),
             Node::Static(StaticNode::Bool(b)) => out.push_str(if b { "true" } else { "false" }),

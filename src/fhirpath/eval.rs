@@ -52,6 +52,7 @@ impl<'a> Context<'a> {
         std::slice::from_ref(self.doc.arena.alloc(item))
     }
 
+    #[allow(clippy::unused_self)] // beside `one` and `list`, where a reader looks for it
     pub(super) fn boolean(&self, value: Option<bool>) -> Collection<'a> {
         // Promoted to statics: the commonest results cost nothing.
         match value {
@@ -80,7 +81,7 @@ impl Expr {
     /// The values of this expression on `this`.
     pub fn eval<'a>(&'a self, this: Item<'a>, cx: &Context<'a>) -> Evaluated<'a> {
         match &self.kind {
-            ExprKind::Path { input, steps, first } => self.path(input, steps, *first, this, cx),
+            ExprKind::Path { input, steps, first } => path(input, steps, *first, this, cx),
             ExprKind::Literal(literal) => Ok(cx.one(literal.item())),
             ExprKind::Empty => Ok(&[]),
             ExprKind::This => Ok(cx.one(this)),
@@ -117,26 +118,6 @@ impl Expr {
                 operators::apply(*operator, left, right, this, cx, &self.span)
             }
         }
-    }
-
-    fn path<'a>(
-        &'a self,
-        input: &'a Expr,
-        steps: &'a [Step],
-        first: bool,
-        this: Item<'a>,
-        cx: &Context<'a>,
-    ) -> Evaluated<'a> {
-        let limit = if first { 1 } else { usize::MAX };
-        let mut found = Found { items: cx.list(), limit };
-        if let ExprKind::This = input.kind {
-            walk(this, steps, &mut found, cx.doc);
-        } else {
-            for item in input.eval(this, cx)? {
-                walk(*item, steps, &mut found, cx.doc);
-            }
-        }
-        Ok(found.items.into_bump_slice())
     }
 
     /// Evaluates where `true`, `false` or nothing is wanted. A single value that is no boolean counts as true
@@ -180,6 +161,26 @@ impl Expr {
             _ => fail(&self.span, "a single text is wanted here"),
         }
     }
+}
+
+/// The values at the end of a path.
+fn path<'a>(
+    input: &'a Expr,
+    steps: &'a [Step],
+    first: bool,
+    this: Item<'a>,
+    cx: &Context<'a>,
+) -> Evaluated<'a> {
+    let limit = if first { 1 } else { usize::MAX };
+    let mut found = Found { items: cx.list(), limit };
+    if let ExprKind::This = input.kind {
+        walk(this, steps, &mut found, cx.doc);
+    } else {
+        for item in input.eval(this, cx)? {
+            walk(*item, steps, &mut found, cx.doc);
+        }
+    }
+    Ok(found.items.into_bump_slice())
 }
 
 /// What a function is called with.

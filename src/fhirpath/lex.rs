@@ -112,13 +112,13 @@ impl Lexer<'_> {
             '%' => self.variable(),
             '$' => self.special(),
             '&' => Ok(self.symbol("&")),
-            _ => match SYMBOLS.iter().find(|s| self.rest().starts_with(**s)) {
-                Some(symbol) => Ok(self.symbol(symbol)),
-                None => {
-                    self.at += first.len_utf8();
-                    Err(self.error(start, format!("`{first}` has no meaning here")))
+            _ => {
+                if let Some(symbol) = SYMBOLS.iter().find(|s| self.rest().starts_with(**s)) {
+                    return Ok(self.symbol(symbol));
                 }
-            },
+                self.at += first.len_utf8();
+                Err(self.error(start, format!("`{first}` has no meaning here")))
+            }
         }
     }
 

@@ -61,9 +61,8 @@ fn logic<'a>(
     let b = right.condition(this, cx)?;
     Ok(cx.boolean(match (operator, a, b) {
         (Operator::And, _, Some(false)) => Some(false),
-        (Operator::And, Some(true), b) => b,
         (Operator::Or | Operator::Implies, _, Some(true)) => Some(true),
-        (Operator::Or, Some(false), b) | (Operator::Implies, Some(true), b) => b,
+        (Operator::And | Operator::Implies, Some(true), b) | (Operator::Or, Some(false), b) => b,
         (Operator::Xor, Some(a), Some(b)) => Some(a != b),
         _ => None,
     }))

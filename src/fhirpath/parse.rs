@@ -202,7 +202,7 @@ impl Parser<'_> {
     fn invocation(&mut self, input: Option<Box<Syntax>>) -> Result<SyntaxKind, SyntaxError> {
         let Kind::Name(name) = self.peek().clone() else {
             if matches!(self.peek(), Kind::Special) {
-                return self.special();
+                return Ok(self.special());
             }
             return Err(self.unexpected("a name"));
         };
@@ -223,13 +223,13 @@ impl Parser<'_> {
         Ok(SyntaxKind::Call(input, name, arguments))
     }
 
-    fn special(&mut self) -> Result<SyntaxKind, SyntaxError> {
+    fn special(&mut self) -> SyntaxKind {
         let token = self.advance();
-        Ok(match &self.text[token.span] {
+        match &self.text[token.span] {
             "$this" => SyntaxKind::This,
             "$index" => SyntaxKind::Index,
             _ => SyntaxKind::Total,
-        })
+        }
     }
 
     fn term(&mut self) -> Result<Syntax, SyntaxError> {
@@ -249,7 +249,7 @@ impl Parser<'_> {
                 self.expect("}")?;
                 SyntaxKind::Empty
             }
-            Kind::Special => self.special()?,
+            Kind::Special => self.special(),
             Kind::Variable(name) => {
                 self.advance();
                 SyntaxKind::Variable(name)

@@ -66,7 +66,7 @@ impl Resolver<'_> {
             }
             SyntaxKind::Type(operator, input, name) => {
                 let input = self.expression(input, focus)?;
-                self.type_test(operator, input, name, span)
+                type_test(operator, input, name, span)
             }
         }
     }
@@ -110,7 +110,7 @@ impl Resolver<'_> {
     ) -> Resolved {
         let Some(input) = input else {
             // A leading type name (`Patient.name`) says where the path starts.
-            if self.names_focus(name, focus) {
+            if names_focus(name, focus) {
                 return Ok(Expr { kind: ExprKind::This, span, gives: focus.clone().single() });
             }
             let start = span.start..span.start;
@@ -119,12 +119,6 @@ impl Resolver<'_> {
         };
         let input = self.expression(input, focus)?;
         self.step_onto(input, name, span)
-    }
-
-    fn names_focus(&self, name: &str, focus: Focus<'_>) -> bool {
-        let Some(of) = Type::named(name) else { return false };
-        name.starts_with(|c: char| c.is_ascii_uppercase())
-            && focus.kinds.iter().any(|k| matches!(k, Kind::Fhir(t) if t.is_a(of)))
     }
 
     fn call(
@@ -145,7 +139,7 @@ impl Resolver<'_> {
         };
         let own_span = name_span(&input, name, &span);
         if let ("ofType" | "as" | "is", [argument]) = (name, arguments) {
-            return self.type_test(name, input, &type_specifier(argument)?, span);
+            return type_test(name, input, &type_specifier(argument)?, span);
         }
         let function =
             functions::named(name).ok_or_else(|| unknown_function(name, own_span.clone()))?;
@@ -202,23 +196,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn type_test(&self, operator: &str, input: Expr, name: &str, span: Range<usize>) -> Resolved {
-        let wanted = type_named(name, &span)?;
-        if operator == "is" {
-            let gives = Static::system(System::Boolean);
-            return Ok(Expr { kind: ExprKind::Is { input: Box::new(input), wanted }, span, gives });
-        }
-        let gives = Static { kinds: vec![wanted], many: input.gives.many && operator == "ofType" };
-        if let (Expr { kind: ExprKind::Path { .. }, .. }, Kind::Fhir(of)) = (&input, wanted) {
-            return narrow(input, of, span, gives);
-        }
-        Ok(Expr {
-            kind: ExprKind::OfType { input: Box::new(input), wanted, single: operator == "as" },
-            span,
-            gives,
-        })
-    }
-
     fn binary(
         &self,
         operator: &str,
@@ -246,6 +223,29 @@ impl Resolver<'_> {
         };
         Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
     }
+}
+
+fn names_focus(name: &str, focus: Focus<'_>) -> bool {
+    let Some(of) = Type::named(name) else { return false };
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && focus.kinds.iter().any(|k| matches!(k, Kind::Fhir(t) if t.is_a(of)))
+}
+
+fn type_test(operator: &str, input: Expr, name: &str, span: Range<usize>) -> Resolved {
+    let wanted = type_named(name, &span)?;
+    if operator == "is" {
+        let gives = Static::system(System::Boolean);
+        return Ok(Expr { kind: ExprKind::Is { input: Box::new(input), wanted }, span, gives });
+    }
+    let gives = Static { kinds: vec![wanted], many: input.gives.many && operator == "ofType" };
+    if let (Expr { kind: ExprKind::Path { .. }, .. }, Kind::Fhir(of)) = (&input, wanted) {
+        return narrow(input, of, span, gives);
+    }
+    Ok(Expr {
+        kind: ExprKind::OfType { input: Box::new(input), wanted, single: operator == "as" },
+        span,
+        gives,
+    })
 }
 
 /// A path that stops at its first value.

@@ -213,16 +213,20 @@ pub(super) fn compare<'a>(
     match (a, b) {
         (Item::String(x), Item::String(y)) => Ok(Some(x.cmp(y))),
         (Item::Temporal(x), Item::Temporal(y)) => Ok(x.compare(&y)),
-        _ => compare_numbers(a, b).ok_or("values of different types have no order"),
+        _ => compare_numbers(a, b).map_err(|_| "values of different types have no order"),
     }
 }
 
-/// `None` if they are not both numbers or both quantities; `Some(None)` for quantities of different units.
-fn compare_numbers(a: Item<'_>, b: Item<'_>) -> Option<Option<Ordering>> {
+/// Two values that are neither both numbers nor both quantities.
+struct NotNumbers;
+
+/// Empty for quantities of different units.
+fn compare_numbers(a: Item<'_>, b: Item<'_>) -> Result<Option<Ordering>, NotNumbers> {
     if let (Item::Quantity(x), Item::Quantity(y)) = (a, b) {
-        return Some((x.unit == y.unit).then(|| x.value.cmp(&y.value)));
+        return Ok((x.unit == y.unit).then(|| x.value.cmp(&y.value)));
     }
-    Some(Some(as_decimal(a)?.cmp(&as_decimal(b)?)))
+    let (a, b) = (as_decimal(a).ok_or(NotNumbers)?, as_decimal(b).ok_or(NotNumbers)?);
+    Ok(Some(a.cmp(&b)))
 }
 
 /// The number in an Integer or Decimal.

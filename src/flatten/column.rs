@@ -88,10 +88,9 @@ impl CellType {
             "REAL" | "FLOAT" | "DOUBLE" | "DOUBLE PRECISION" => Self::Double,
             "DECIMAL" | "NUMERIC" | "DEC" => Self::decimal(arguments)?,
             "DATE" => Self::Date,
-            "TIMESTAMP WITHOUT TIME ZONE" => Self::Timestamp,
             "TIMESTAMP WITH TIME ZONE" | "TIMESTAMPTZ" => Self::Instant,
             "TIMESTAMP" if upper.ends_with("WITH TIME ZONE") => Self::Instant,
-            "TIMESTAMP" => Self::Timestamp,
+            "TIMESTAMP" | "TIMESTAMP WITHOUT TIME ZONE" => Self::Timestamp,
             "CHARACTER VARYING"
             | "VARCHAR"
             | "CHARACTER"

@@ -55,13 +55,12 @@ impl Constants {
     pub(super) fn read(definitions: &[Constant], problems: &mut Vec<Problem>) -> Self {
         let mut found = Self::default();
         for constant in definitions {
-            match literal(&constant.of, &constant.value) {
-                Some(value) => found.0.push((constant.name.clone(), value)),
-                None => {
-                    let message =
-                        format!("constant `{}` has no valid `{}`", constant.name, constant.of);
-                    problems.push(Problem::error(&constant.at, message));
-                }
+            if let Some(value) = literal(&constant.of, &constant.value) {
+                found.0.push((constant.name.clone(), value));
+            } else {
+                let message =
+                    format!("constant `{}` has no valid `{}`", constant.name, constant.of);
+                problems.push(Problem::error(&constant.at, message));
             }
         }
         found

@@ -165,7 +165,7 @@ impl Reader<'_> {
             constants: self
                 .list(json, "constant", "")
                 .into_iter()
-                .filter_map(|(at, c)| self.constant(c, at))
+                .filter_map(|(at, c)| self.constant(c, &at))
                 .collect(),
             filters: self
                 .list(json, "where", "")
@@ -193,13 +193,11 @@ impl Reader<'_> {
     }
 
     fn string(&mut self, json: &Value, key: &str, at: &str) -> Option<String> {
-        match json.get(key)? {
-            Value::String(text) => Some(text.clone()),
-            _ => {
-                self.error(&join(at, key), format!("`{key}` must be a text"));
-                None
-            }
+        let text = json.get(key)?.as_str();
+        if text.is_none() {
+            self.error(&join(at, key), format!("`{key}` must be a text"));
         }
+        text.map(str::to_owned)
     }
 
     /// The objects of a list, each with its JSON path.
@@ -218,20 +216,20 @@ impl Reader<'_> {
         objects
     }
 
-    fn constant(&mut self, json: &Value, at: String) -> Option<Constant> {
-        let Some(name) = self.string(json, "name", &at) else {
-            self.error(&at, "a constant needs a `name`");
+    fn constant(&mut self, json: &Value, at: &str) -> Option<Constant> {
+        let Some(name) = self.string(json, "name", at) else {
+            self.error(at, "a constant needs a `name`");
             return None;
         };
-        self.sql_name(&name, &join(&at, "name"));
+        self.sql_name(&name, &join(at, "name"));
         let mut values =
             json.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with("value"));
         let found = values.next();
         if values.next().is_some() {
-            self.error(&at, format!("constant `{name}` has several values"));
+            self.error(at, format!("constant `{name}` has several values"));
         }
         let Some((key, value)) = found else {
-            self.error(&at, format!("constant `{name}` has no value"));
+            self.error(at, format!("constant `{name}` has no value"));
             return None;
         };
         let (head, tail) = key["value".len()..].split_at(usize::from(key.len() > "value".len()));
@@ -239,7 +237,7 @@ impl Reader<'_> {
             name,
             of: head.to_lowercase() + tail,
             value: value.clone(),
-            at: join(&at, key),
+            at: join(at, key),
         })
     }
 

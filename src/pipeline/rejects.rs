@@ -133,16 +133,22 @@ impl RejectLog {
 fn batch(rejects: &[Reject], run: &str) -> RecordBatch {
     let text = |value: &dyn Fn(&Reject) -> Option<String>| -> ArrayRef {
         let mut builder = StringBuilder::new();
-        rejects.iter().for_each(|r| builder.append_option(value(r)));
+        for r in rejects {
+            builder.append_option(value(r));
+        }
         Arc::new(builder.finish())
     };
     let number = |value: &dyn Fn(&Reject) -> u64| -> ArrayRef {
         let mut builder = Int64Builder::new();
-        rejects.iter().for_each(|r| builder.append_value(value(r) as i64));
+        for r in rejects {
+            builder.append_value(value(r) as i64);
+        }
         Arc::new(builder.finish())
     };
     let mut entries = Int32Builder::new();
-    rejects.iter().for_each(|r| entries.append_option(r.entry.map(|e| e as i32)));
+    for r in rejects {
+        entries.append_option(r.entry.map(|e| e as i32));
+    }
     let columns: Vec<ArrayRef> = vec![
         text(&|r| Some(r.file.display().to_string())),
         number(&|r| r.line),

@@ -140,7 +140,7 @@ impl TableReport {
 #[derive(Debug, Serialize)]
 pub struct Stage {
     /// Its name.
-    pub stage: &'static str,
+    pub name: &'static str,
     /// Seconds: of all threads together for the stages that interleave, else of the wall.
     pub seconds: f64,
     /// Bytes of text by these seconds, in 10^6 a second; a stage that does not go through the input has none.
@@ -150,15 +150,15 @@ pub struct Stage {
 
 impl Stage {
     /// A stage that goes through the input.
-    pub(super) fn through(stage: &'static str, time: std::time::Duration, bytes: u64) -> Self {
+    pub(super) fn through(name: &'static str, time: std::time::Duration, bytes: u64) -> Self {
         let seconds = time.as_secs_f64();
         let rate = (seconds > 0.0).then(|| bytes as f64 / 1e6 / seconds);
-        Self { stage, seconds, mb_per_second: rate }
+        Self { name, seconds, mb_per_second: rate }
     }
 
     /// A stage that does not.
-    pub(super) fn timed(stage: &'static str, time: std::time::Duration) -> Self {
-        Self { stage, seconds: time.as_secs_f64(), mb_per_second: None }
+    pub(super) fn timed(name: &'static str, time: std::time::Duration) -> Self {
+        Self { name, seconds: time.as_secs_f64(), mb_per_second: None }
     }
 }
 

@@ -39,7 +39,7 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
 
     let mut report = passed.report(pipeline, options, &run, &now);
     if let Err(error) = check_rejects(&passed.outcome, pipeline.max_rejects) {
-        report.outcome = error.message().to_owned();
+        error.message().clone_into(&mut report.outcome);
         report.seconds = started.elapsed().as_secs_f64();
         save(&pipeline.warehouse, &report)?;
         return Err(error.hint(format!("the report is `_kiln/runs/{run}.json` in the warehouse")));
@@ -48,7 +48,7 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
     let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
     commit(pipeline, &staging, &passed, &info, &mut report).await?;
     report.stages.push(Stage::timed("commit", committing.elapsed()));
-    report.outcome = "committed".to_owned();
+    "committed".clone_into(&mut report.outcome);
     report.seconds = started.elapsed().as_secs_f64();
     save(&pipeline.warehouse, &report)?;
     Ok(report)

@@ -119,14 +119,13 @@ fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View>
     };
     findings.extend(problems.into_iter().map(|p| Finding::new(file, p)));
     // A table needs a name; the file has one.
-    let named = view.map(|mut view| {
+    view.map(|mut view| {
         if view.name.is_empty() {
             view.name =
                 Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         }
         view
-    });
-    named
+    })
 }
 
 fn check_names(views: &[View], findings: &mut Vec<Finding>) {

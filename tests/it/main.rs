@@ -4,4 +4,5 @@
 mod schemas;
 mod shared;
 mod sql_on_fhir;
+#[allow(dead_code)]
 mod synthea_counts;

@@ -25,7 +25,7 @@ SELECT …;        a statement ends with a semicolon and may span lines
 
 /// How the prompt starts out.
 #[derive(Debug, Clone, Copy)]
-pub struct PromptOptions {
+pub(super) struct PromptOptions {
     /// The format of results, until `\format` changes it.
     pub format: Format,
     /// How many rows of a result a terminal shows as a table.
@@ -40,7 +40,7 @@ impl Default for PromptOptions {
 
 /// Answers statements from standard input. On a terminal it prompts, and errors do not end it;
 /// otherwise the first statement that fails ends it with that error.
-pub async fn run(engine: &Engine, options: PromptOptions) -> Result<()> {
+pub(super) async fn run(engine: &Engine, options: PromptOptions) -> Result<()> {
     let terminal = io::stdin().is_terminal();
     let rows = (terminal && io::stdout().is_terminal()).then_some(options.rows);
     let mut session = Session::new(engine, options.format, rows, Screen);
