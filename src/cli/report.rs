@@ -1,9 +1,9 @@
 //! What people read: errors with places and hints, findings, and the account of a run. The only place that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
 
 use std::error::Error as _;
 use std::fmt::Write;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::error::Error;
@@ -59,8 +59,8 @@ fn finding_text(finding: &Finding) -> String {
 pub(super) fn checked(files: usize, warnings: usize) {
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     match warnings {
-        0 => println!("{files} checked: nothing is wrong"),
-        _ => println!("{files} checked: {warnings} warnings"),
+        0 => text(&format!("{files} checked: nothing is wrong\n")),
+        _ => text(&format!("{files} checked: {warnings} warnings\n")),
     }
 }
 
@@ -76,21 +76,23 @@ pub(super) fn plain(text: &str) {
 
 /// A text on standard output.
 pub(super) fn text(text: &str) {
-    print!("{text}");
+    // A reader who has had enough (`| head`) is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// The heading of a query's result.
 pub(super) fn heading(name: &str) {
-    println!("\n{name}");
+    text(&format!("\n{name}\n"));
 }
 
 /// What `kiln sample` wrote.
 pub(super) fn sampled(folder: &Path, resources: usize, files: usize, bytes: u64) {
     let megabytes = bytes as f64 / 1e6;
-    println!(
-        "{resources} resources in {files} files, {megabytes:.1} MB, in `{}`",
-        folder.display()
-    );
+    let folder = folder.display();
+    text(&format!(
+        "{resources} resources in {files} files, {megabytes:.1} MB, in `{folder}`
+"
+    ));
 }
 
 /// The account of a run.
