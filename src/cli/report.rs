@@ -159,7 +159,12 @@ fn tables(report: &RunReport) -> String {
             let columns: Vec<_> =
                 table.cast_failures.iter().map(|(c, n)| format!("{c} {n}")).collect();
             let _ =
-                write!(text, "; {nulled} values did not fit and are null ({})", columns.join(", "));
+                write!(
+                text,
+                "; {} did not fit and became null ({})",
+                many(nulled, "value"),
+                columns.join(", ")
+            );
         }
         text.push('\n');
     }

@@ -527,7 +527,9 @@ fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
 fn edge_kind(kind: Kind) -> Kind {
     match kind.name() {
         "Period" => Kind::System(System::DateTime),
-        _ if is_number(kind) => Kind::System(System::Decimal),
+        "Integer" | "integer" | "positiveInt" | "unsignedInt" | "integer64" => {
+            Kind::System(System::Decimal)
+        }
         _ => kind,
     }
 }
