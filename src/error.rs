@@ -72,6 +72,13 @@ impl Error {
         self
     }
 
+    /// Adds a place around all that are known.
+    #[must_use]
+    pub fn within(mut self, what: &'static str, place: impl fmt::Display) -> Self {
+        self.at.insert(0, (what, place.to_string()));
+        self
+    }
+
     /// Adds what the user can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -101,8 +101,8 @@ pub struct FlattenArguments {
     #[arg(long, value_name = "N|P%", default_value = "0.1%")]
     pub max_rejects: MaxRejects,
     /// Lines longer than so many MiB are rejected.
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    pub max_line_mib: usize,
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub max_line_mib: u16,
     /// How many threads.
     #[command(flatten)]
     pub threads: Threads,

@@ -53,6 +53,11 @@ fn demo(threads: Threads) -> Result<()> {
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    let mistakes = block_on(pipeline.check_queries())?;
+    mistakes.iter().for_each(report::error);
+    if !mistakes.is_empty() {
+        return Err(pipeline::refuse(mistakes.len()));
+    }
     execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
@@ -65,9 +70,13 @@ fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Result<T> {
         }
         Err(findings) => {
             report::findings(&findings);
-            Err(pipeline::refuse(&findings))
+            Err(refuse(&findings))
         }
     }
+}
+
+fn refuse(findings: &[Finding]) -> Error {
+    pipeline::refuse(findings.iter().filter(|f| f.is_error()).count())
 }
 
 fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
@@ -95,7 +104,7 @@ async fn answer(pipeline: &Pipeline) -> Result<()> {
     }
     let engine = Engine::open(&pipeline.warehouse).await?;
     for query in &pipeline.queries {
-        report::heading(&query.name);
+        report::heading(&query.name)?;
         write(engine.run(&query.sql)?, Format::Table, screen()).await?;
     }
     Ok(())
@@ -112,10 +121,13 @@ fn screen() -> Output<'static> {
 
 fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let views = views(&arguments.views)?;
-    let outputs = outputs(arguments, &views)?;
+    let format = format(arguments, &views)?;
     let inputs = discover(&arguments.inputs)?;
-    let input =
-        ingest::Options { max_line_bytes: arguments.max_line_mib << 20, ..Default::default() };
+    let outputs = outputs(&arguments.out, format, &views)?;
+    let input = ingest::Options {
+        max_line_bytes: usize::from(arguments.max_line_mib) << 20,
+        ..Default::default()
+    };
     let progress = Progress::default();
     let threads = arguments.threads.count();
     let flow = Flow {
@@ -143,41 +155,38 @@ fn views(names: &[String]) -> Result<Vec<View>> {
     let mut findings = Vec::new();
     let views = pipeline::load(names, Path::new(""), &mut findings);
     report::findings(&findings);
-    if findings.iter().any(Finding::is_error) {
-        Err(pipeline::refuse(&findings))
-    } else {
-        Ok(views)
-    }
+    if findings.iter().any(Finding::is_error) { Err(refuse(&findings)) } else { Ok(views) }
 }
 
-fn outputs(arguments: &FlattenArguments, views: &[View]) -> Result<Vec<TableOutput>> {
-    let to_stdout = arguments.out.as_os_str() == "-";
-    let format = arguments.format.unwrap_or(if to_stdout {
-        TableFormat::Ndjson
-    } else {
-        TableFormat::Parquet
-    });
-    if to_stdout {
-        return standard_output(format, views);
+/// What is written, if standard output can take it where that is asked for.
+fn format(arguments: &FlattenArguments, views: &[View]) -> Result<TableFormat> {
+    if !is_stdout(&arguments.out) {
+        return Ok(arguments.format.unwrap_or(TableFormat::Parquet));
     }
-    fs::create_dir_all(&arguments.out)
-        .map_err(|e| Error::io(ErrorKind::Output, "create", &arguments.out, e))?;
-    views.iter().map(|view| file_output(&arguments.out, format, view)).collect()
+    let refused = match (arguments.format, views) {
+        (Some(TableFormat::Parquet), _) => "`parquet` is written to a folder",
+        (format, [_]) => return Ok(format.unwrap_or(TableFormat::Ndjson)),
+        _ => "standard output takes the rows of one view",
+    };
+    Err(Error::new(ErrorKind::Usage, refused).hint("name a folder with `--out`"))
 }
 
-fn standard_output(format: TableFormat, views: &[View]) -> Result<Vec<TableOutput>> {
-    let format = match format {
-        TableFormat::Csv => Format::Csv,
-        TableFormat::Ndjson => Format::Ndjson,
-        TableFormat::Parquet => {
-            return Err(Error::new(ErrorKind::Usage, "`parquet` is written to a folder")
-                .hint("name it with `--out`"));
+fn is_stdout(out: &Path) -> bool {
+    out.as_os_str() == "-"
+}
+
+fn outputs(out: &Path, format: TableFormat, views: &[View]) -> Result<Vec<TableOutput>> {
+    match (format, views) {
+        (TableFormat::Csv, [view]) if is_stdout(out) => standard_output(Format::Csv, view),
+        (_, [view]) if is_stdout(out) => standard_output(Format::Ndjson, view),
+        _ => {
+            fs::create_dir_all(out).map_err(|e| Error::io(ErrorKind::Output, "create", out, e))?;
+            views.iter().map(|view| file_output(out, format, view)).collect()
         }
-    };
-    let [view] = views else {
-        let message = "standard output takes the rows of one view";
-        return Err(Error::new(ErrorKind::Usage, message).hint("name a folder with `--out`"));
-    };
+    }
+}
+
+fn standard_output(format: Format, view: &View) -> Result<Vec<TableOutput>> {
     let to = Box::new(BufWriter::with_capacity(1 << 20, io::stdout()));
     Ok(vec![TableOutput::Text(TextTable::new(
         format,
@@ -225,36 +234,45 @@ async fn query(arguments: QueryArguments) -> Result<()> {
 }
 
 fn check(arguments: &CheckArguments) -> Result<()> {
-    let mut findings = Vec::new();
+    let (mut findings, mut mistakes) = (Vec::new(), 0);
     for file in &arguments.files {
+        let seen = findings.len();
         if file.extension().is_some_and(|e| e == "toml") {
-            findings.extend(check_pipeline(file)?);
+            mistakes += check_pipeline(file, &mut findings)?;
         } else {
             pipeline::load_file(file, &mut findings);
         }
+        report::findings(&findings[seen..]);
     }
-    report::findings(&findings);
-    if findings.iter().any(Finding::is_error) {
-        return Err(pipeline::refuse(&findings));
+    mistakes += findings.iter().filter(|f| f.is_error()).count();
+    if mistakes > 0 {
+        return Err(pipeline::refuse(mistakes));
     }
-    report::checked(arguments.files.len(), findings.len());
-    Ok(())
+    report::checked(arguments.files.len(), findings.len())
 }
 
-fn check_pipeline(file: &Path) -> Result<Vec<Finding>> {
-    let (pipeline, warnings) = match Pipeline::load(file) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(findings),
-    };
-    block_on(pipeline.check_queries()).map_err(|e| e.at("file", file.display()))?;
-    Ok(warnings)
+/// Gives the number of wrong queries, which are shown here: they can be planned only if all else is right.
+fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
+    match Pipeline::load(file) {
+        Ok((pipeline, warnings)) => {
+            findings.extend(warnings);
+            let mistakes = block_on(pipeline.check_queries())?;
+            let count = mistakes.len();
+            mistakes.into_iter().for_each(|e| report::error(&e.within("file", file.display())));
+            Ok(count)
+        }
+        Err(found) => {
+            findings.extend(found);
+            Ok(0)
+        }
+    }
 }
 
 fn schema(arguments: &SchemaArguments) -> Result<()> {
     for view in views(&arguments.views)? {
         match arguments.ddl {
-            Some(dialect) => report::text(&ddl::create_table(&view, dialect)),
-            None => report::text(&ddl::columns(&view)),
+            Some(dialect) => report::text(&ddl::create_table(&view, dialect))?,
+            None => report::text(&ddl::columns(&view))?,
         }
     }
     Ok(())
@@ -263,6 +281,5 @@ fn schema(arguments: &SchemaArguments) -> Result<()> {
 fn sample(arguments: &SampleArguments) -> Result<()> {
     let sample = Sample { patients: arguments.patients, seed: arguments.seed, ..Sample::default() };
     let written = sample.write(&arguments.out)?;
-    report::sampled(&arguments.out, written.resources, written.files, written.bytes);
-    Ok(())
+    report::sampled(&arguments.out, written.resources, written.files, written.bytes)
 }

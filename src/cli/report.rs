@@ -1,24 +1,34 @@
 //! What people read: errors with places and hints, findings, and the account of a run. The only place that prints.
-#![allow(clippy::print_stderr)]
 
 use std::error::Error as _;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Severity, View};
 use crate::pipeline::{Finding, Outcome, RunReport};
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
-    eprintln!("error: {}", error.message());
+    note(format_args!("error: {}", error.message()));
     for (what, place) in error.places() {
-        eprintln!("  {what}: {place}");
+        note(format_args!("  {what}: {place}"));
     }
     if let Some(hint) = error.remedy() {
-        eprintln!("  hint: {hint}");
+        note(format_args!("  hint: {hint}"));
     }
+}
+
+/// A line for people, on standard error; if nobody reads it, so be it.
+fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A number and its noun.
+fn many(count: impl Into<u64>, one: &str) -> String {
+    let count = count.into();
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// Whether an error only says that nobody reads any more (`| head`).
@@ -30,7 +40,7 @@ pub(super) fn is_closed_pipe(error: &Error) -> bool {
 /// Findings, each with its file, path, and place in the expression.
 pub(super) fn findings(findings: &[Finding]) {
     for finding in findings {
-        eprint!("{}", finding_text(finding));
+        note(format_args!("{}", finding_text(finding).trim_end()));
     }
 }
 
@@ -56,77 +66,79 @@ fn finding_text(finding: &Finding) -> String {
 }
 
 /// That a check found nothing to refuse.
-pub(super) fn checked(files: usize, warnings: usize) {
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+pub(super) fn checked(files: usize, warnings: usize) -> Result<()> {
+    let files = many(files as u64, "file");
     match warnings {
         0 => text(&format!("{files} checked: nothing is wrong\n")),
-        _ => text(&format!("{files} checked: {warnings} warnings\n")),
+        _ => text(&format!("{files} checked: {}\n", many(warnings as u64, "warning"))),
     }
 }
 
 /// A piece of advice.
 pub(super) fn hint(text: &str) {
-    eprintln!("hint: {text}");
+    note(format_args!("hint: {text}"));
 }
 
 /// A line of progress.
 pub(super) fn plain(text: &str) {
-    eprintln!("{text}");
+    note(format_args!("{text}"));
 }
 
 /// A text on standard output.
-pub(super) fn text(text: &str) {
-    // A reader who has had enough (`| head`) is no failure.
-    let _ = io::stdout().write_all(text.as_bytes());
+pub(super) fn text(text: &str) -> Result<()> {
+    let mut to = io::stdout().lock();
+    to.write_all(text.as_bytes()).and_then(|()| to.flush()).map_err(|e| {
+        Error::new(ErrorKind::Output, format!("cannot write to standard output: {e}")).caused_by(e)
+    })
 }
 
 /// The heading of a query's result.
-pub(super) fn heading(name: &str) {
-    text(&format!("\n{name}\n"));
+pub(super) fn heading(name: &str) -> Result<()> {
+    text(&format!("\n{name}\n"))
 }
 
 /// What `kiln sample` wrote.
-pub(super) fn sampled(folder: &Path, resources: usize, files: usize, bytes: u64) {
+pub(super) fn sampled(folder: &Path, resources: usize, files: usize, bytes: u64) -> Result<()> {
     let megabytes = bytes as f64 / 1e6;
-    let folder = folder.display();
-    text(&format!(
-        "{resources} resources in {files} files, {megabytes:.1} MB, in `{folder}`
-"
-    ));
+    let (resources, files) = (many(resources as u64, "resource"), many(files as u64, "file"));
+    text(&format!("{resources} in {files}, {megabytes:.1} MB, in `{}`\n", folder.display()))
 }
 
 /// The account of a run.
 pub(super) fn run(report: &RunReport) {
     let total = &report.total;
     let resources = total.total_resources();
-    eprintln!(
+    note(format_args!(
         "run {} of `{}`: {} in {:.1} s",
         report.run, report.pipeline, report.outcome, report.seconds
-    );
-    eprintln!(
+    ));
+    note(format_args!(
         "{} lines = {} resources + {} Bundles + {} rejects + {} blanks",
         total.lines,
         resources - total.resources_in_bundles,
         total.bundles,
         total.rejected_lines,
         total.blanks
-    );
+    ));
     if total.bundles > 0 {
-        eprintln!("{} resources from Bundles, {resources} in all", total.resources_in_bundles);
+        note(format_args!(
+            "{} resources from Bundles, {resources} in all",
+            total.resources_in_bundles
+        ));
     }
-    eprint!("{}", tables(report));
+    note(format_args!("{}", tables(report).trim_end()));
     for stage in &report.stages {
         match stage.mb_per_second {
-            Some(rate) => eprintln!(
+            Some(rate) => note(format_args!(
                 "  {:8} {:8.2} s of thread time, {rate:.0} MB/s each",
                 stage.name, stage.seconds
-            ),
-            None => eprintln!("  {:8} {:8.2} s", stage.name, stage.seconds),
+            )),
+            None => note(format_args!("  {:8} {:8.2} s", stage.name, stage.seconds)),
         }
     }
     rejects(report.rejects.iter());
     for warning in &report.warnings {
-        eprintln!("warning: {warning}");
+        note(format_args!("warning: {warning}"));
     }
 }
 
@@ -149,8 +161,12 @@ fn tables(report: &RunReport) -> String {
         if nulled > 0 {
             let columns: Vec<_> =
                 table.cast_failures.iter().map(|(c, n)| format!("{c} {n}")).collect();
-            let _ =
-                write!(text, "; {nulled} values did not fit and are null ({})", columns.join(", "));
+            let _ = write!(
+                text,
+                "; {} did not fit and became null ({})",
+                many(nulled, "value"),
+                columns.join(", ")
+            );
         }
         text.push('\n');
     }
@@ -159,33 +175,38 @@ fn tables(report: &RunReport) -> String {
 
 fn rejects<'r>(by_reason: impl Iterator<Item = (&'r String, &'r u64)>) {
     for (reason, count) in by_reason {
-        eprintln!("rejected {count}: {reason}");
+        note(format_args!("rejected {count}: {reason}"));
     }
 }
 
 /// The account of a pass without a warehouse.
 pub(super) fn flattened(outcome: &Outcome, views: &[View]) {
     for (view, counts) in views.iter().zip(&outcome.counts) {
-        eprintln!(
-            "{}: {} rows of {} resources",
+        note(format_args!(
+            "{}: {} of {}{}",
             view.name,
-            counts.rows,
-            counts.with_rows + counts.without_rows
-        );
+            many(counts.rows, "row"),
+            many(counts.with_rows + counts.without_rows + counts.failed, "resource"),
+            if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() }
+        ));
         for (column, nulled) in
             view.columns.iter().zip(&counts.cast_failures).filter(|(_, n)| **n > 0)
         {
-            eprintln!("  {nulled} values of `{}` did not fit and are null", column.name);
+            note(format_args!(
+                "  {} of `{}` did not fit and became null",
+                many(*nulled, "value"),
+                column.name
+            ));
         }
     }
     rejects(outcome.rejects.by_reason.iter());
     for reject in &outcome.rejects.first {
-        eprintln!(
+        note(format_args!(
             "  {}:{} (byte {}): {}",
             reject.file.display(),
             reject.line,
             reject.byte_offset,
             reject.reason
-        );
+        ));
     }
 }

@@ -89,8 +89,12 @@ fn equal_lists<'a>(left: Collection<'a>, right: Collection<'a>, cx: &Context<'a>
 
 /// `~`: empty equals empty, order and letter case do not matter, decimals are compared at the lesser precision.
 fn equivalent<'a>(left: Collection<'a>, right: Collection<'a>, cx: &Context<'a>) -> bool {
+    let mut unmatched: Vec<_> = right.iter().collect();
     left.len() == right.len()
-        && left.iter().all(|a| right.iter().any(|b| equivalent_items(*a, *b, cx)))
+        && left.iter().all(|a| {
+            let found = unmatched.iter().position(|b| equivalent_items(*a, **b, cx));
+            found.map(|i| unmatched.swap_remove(i)).is_some()
+        })
 }
 
 fn equivalent_items<'a>(a: Item<'a>, b: Item<'a>, cx: &Context<'a>) -> bool {
@@ -179,7 +183,14 @@ fn concatenate<'a>(
     span: &Range<usize>,
 ) -> Evaluated<'a> {
     let text = |side| -> Evaluated<'a, &'a str> {
-        Ok(single(side, span)?.and_then(|i| i.text(cx.doc)).unwrap_or_default())
+        match single(side, span)? {
+            None => Ok(""),
+            Some(item) => match item.text(cx.doc) {
+                Some(text) => Ok(text),
+                None if item.system(cx.doc).is_none() => Ok(""),
+                None => fail(span, "`&` joins texts; `toString()` makes one"),
+            },
+        }
     };
     let joined = [text(left)?, text(right)?].concat();
     Ok(cx.one(cx.string(&joined)))
@@ -256,7 +267,7 @@ fn decimals<'a>(operator: Operator, a: Decimal, b: Decimal) -> Option<Item<'a>> 
         Operator::Plus => a.checked_add(b),
         Operator::Minus => a.checked_sub(b),
         Operator::Times => a.checked_mul(b),
-        Operator::Divide => a.checked_div(b),
+        Operator::Divide => a.checked_div(b).map(|d| d.normalize()),
         Operator::Div => return a.checked_div(b)?.trunc().to_i64().map(Item::Integer),
         _ => a.checked_rem(b),
     };

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::SyntaxError;
 use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
-use super::functions::{self, Function, Gives, Scope};
+use super::functions::{self, Function, Gives, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -150,6 +150,7 @@ impl Resolver<'_> {
             return Ok(first_of(input, span));
         }
         let arguments = self.arguments(function, arguments, &input.gives, focus)?;
+        check_pattern(function, &arguments)?;
         let gives = result(function.gives, &input.gives, &arguments);
         Ok(Expr {
             kind: ExprKind::Call { function, input: Box::new(input), arguments },
@@ -394,7 +395,22 @@ fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
 fn wrong_arity(function: &Function, given: usize, span: Range<usize>) -> SyntaxError {
     let (least, most) = (function.arity.start(), function.arity.end());
     let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-    SyntaxError::new(format!("`{}()` takes {wanted} arguments, not {given}", function.name), span)
+    let noun = if wanted == "1" { "argument" } else { "arguments" };
+    SyntaxError::new(format!("`{}()` takes {wanted} {noun}, not {given}", function.name), span)
+}
+
+/// A pattern that is written down is known to be wrong before any text is matched with it.
+fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
+    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) =
+        arguments.first().filter(|_| matches!(function.name, "matches" | "replaceMatches"))
+    else {
+        return Ok(());
+    };
+    functions::pattern(pattern).map(|_| ()).map_err(|_| {
+        SyntaxError::new(NOT_A_PATTERN, span.clone()).hint(
+            "look-around and back-references are not supported; a backslash is written `\\\\`",
+        )
+    })
 }
 
 /// The span of a name within the span of its whole expression: behind the input.
@@ -481,6 +497,10 @@ fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
         Gives::Strings => Static { kinds: vec![Kind::System(System::String)], many: true },
         Gives::Input => input.clone(),
         Gives::One => input.clone().single(),
+        Gives::Edge => {
+            let kinds = input.kinds.iter().map(|k| edge_kind(*k)).collect();
+            Static { kinds, many: false }
+        }
         Gives::Each => {
             let of = arguments.first().map_or_else(Static::unknown, |a| a.gives.clone());
             Static { many: of.many || input.many, ..of }
@@ -501,6 +521,17 @@ fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
         }
         Gives::Keys => Static { kinds: vec![Kind::System(System::String)], many: input.many },
         Gives::Unknown => Static::unknown(),
+    }
+}
+
+/// The edges of a whole number are no whole numbers; those of a Period are dateTimes.
+fn edge_kind(kind: Kind) -> Kind {
+    match kind.name() {
+        "Period" => Kind::System(System::DateTime),
+        "Integer" | "integer" | "positiveInt" | "unsignedInt" | "integer64" => {
+            Kind::System(System::Decimal)
+        }
+        _ => kind,
     }
 }
 

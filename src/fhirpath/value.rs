@@ -45,6 +45,8 @@ pub struct Element {
 impl Element {
     /// No node.
     pub const ABSENT: u32 = u32::MAX;
+    /// An element that has nothing.
+    pub const NONE: Self = Self { at: Self::ABSENT, companion: Self::ABSENT, of: None };
 }
 
 /// A quantity within an evaluation.

@@ -100,10 +100,11 @@ fn resource_type(name: &str, problems: &mut Vec<Problem>) -> Option<Type> {
 
 fn check_names(columns: &[Column], problems: &mut Vec<Problem>) {
     for (i, column) in columns.iter().enumerate() {
-        if columns[..i].iter().any(|c| c.name == column.name) {
+        if columns[..i].iter().any(|c| c.name.eq_ignore_ascii_case(&column.name)) {
             let message = format!("there are two columns `{}`", column.name);
             problems.push(
-                Problem::error("select", message).hint("column names must differ within a view"),
+                Problem::error("select", message)
+                    .hint("column names must differ within a view, by more than their case"),
             );
         }
     }

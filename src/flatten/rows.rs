@@ -47,7 +47,7 @@ impl Select {
             }
             Iteration::Repeat(paths) => {
                 let mut found = ArenaVec::new_in(cx.doc.arena);
-                descend(paths, focus, cx, &mut found)?;
+                descend(paths, focus, cx, 0, &mut found)?;
                 for (i, item) in found.iter().enumerate() {
                     self.add(*item, &Context { row_index: i as i64, ..*cx }, &mut rows)?;
                 }
@@ -144,17 +144,25 @@ fn multiply<'a>(own: &[Cell<'a>], parts: &[Rows<'a>], rows: &mut Rows<'a>) {
     rows.count += total;
 }
 
+/// No resource is nested deeper (the parser's own limit): whoever gets here goes in circles.
+const DEEPEST: usize = 1024;
+
 /// Pre-order: each found item before those found from it.
 fn descend<'a>(
     paths: &'a [Expr],
     focus: Item<'a>,
     cx: &Context<'a>,
+    depth: usize,
     found: &mut ArenaVec<'a, Item<'a>>,
 ) -> Result<(), EvalError> {
     for path in paths {
         for item in path.eval(focus, cx)? {
+            if depth >= DEEPEST {
+                let message = "`repeat` finds the same element again and again".to_owned();
+                return Err(EvalError { message, span: 0..0 });
+            }
             found.push(*item);
-            descend(paths, *item, cx, found)?;
+            descend(paths, *item, cx, depth + 1, found)?;
         }
     }
     Ok(())

@@ -154,12 +154,16 @@ impl Reader<'_> {
             );
             String::new()
         });
+        let name = self.string(json, "name", "");
+        if let Some(name) = &name {
+            self.sql_name(name, "name");
+        }
         let selects = self.list(json, "select", "");
         if selects.is_empty() {
             self.error("select", "a view needs at least one `select`");
         }
         ViewDefinition {
-            name: self.string(json, "name", ""),
+            name,
             description: self.string(json, "description", ""),
             resource,
             constants: self

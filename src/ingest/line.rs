@@ -58,7 +58,7 @@ pub struct Rejected {
 
 impl Rejected {
     /// The first 200 characters of a line.
-    pub(super) fn excerpt_of(raw: &[u8]) -> String {
+    pub fn excerpt_of(raw: &[u8]) -> String {
         const CHARACTERS: usize = 200;
         let longest = &raw[..raw.len().min(CHARACTERS * 4)];
         String::from_utf8_lossy(longest).chars().take(CHARACTERS).collect()

@@ -209,15 +209,17 @@ impl Pipeline {
         }
     }
 
-    /// Plans every query over the tables that the views will make.
-    pub async fn check_queries(&self) -> Result<()> {
+    /// Plans every query over the tables that the views will make; gives what is wrong with each.
+    pub async fn check_queries(&self) -> Result<Vec<Error>> {
         let tables: Vec<_> =
             self.views.iter().map(|v| (v.name.clone(), super::table_schema(v))).collect();
         let engine = Engine::over_schemas(&tables)?;
+        let mut mistakes = Vec::new();
         for query in &self.queries {
-            engine.check(&query.sql).await.map_err(|e| e.at("query", &query.name))?;
+            let checked = engine.check(&query.sql).await;
+            mistakes.extend(checked.err().map(|e| e.within("query", &query.name)));
         }
-        Ok(())
+        Ok(mistakes)
     }
 }
 
@@ -242,8 +244,12 @@ impl Checker<'_> {
     fn pipeline(&mut self, written: File, stem: &str) -> Option<Pipeline> {
         let mut input =
             ingest::Options { keep_excerpts: written.rejects.keep_excerpts, ..Default::default() };
-        if let Some(mib) = written.source.max_line_mib {
-            input.max_line_bytes = mib.max(1) << 20;
+        match written.source.max_line_mib {
+            Some(mib @ 1..=1024) => input.max_line_bytes = mib << 20,
+            Some(mib) => {
+                self.error("source.max_line_mib", format!("`{mib}` is not between 1 and 1024"));
+            }
+            None => {}
         }
         let source = self.source(written.source);
         let max_rejects = self.max_rejects(written.rejects.max);
@@ -318,12 +324,11 @@ impl Checker<'_> {
     }
 }
 
-/// The findings as one error, for commands that stop there.
-pub fn refuse(findings: &[Finding]) -> Error {
-    let errors = findings.iter().filter(|f| f.is_error()).count();
-    let noun = if errors == 1 { "mistake" } else { "mistakes" };
+/// The mistakes that were found as one error, for commands that stop there.
+pub fn refuse(mistakes: usize) -> Error {
+    let noun = if mistakes == 1 { "mistake" } else { "mistakes" };
     Error::new(
         ErrorKind::Definition,
-        format!("{errors} {noun} in the definitions; nothing was read"),
+        format!("{mistakes} {noun} in the definitions; nothing was read"),
     )
 }

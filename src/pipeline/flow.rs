@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Temporal;
 use crate::flatten::{Counts, Flattener, Source, View};
 use crate::ingest::{
-    self, Block, BlockCounts, Blocks, Inputs, Line, Origin, Parser, Resource, Tally,
+    self, Block, BlockCounts, Blocks, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
 };
 
 /// Blocks that a thread may be ahead of the slowest, for each thread. Bounds what waits to be put in order.
@@ -214,6 +214,7 @@ struct Failed {
     origin: Origin,
     view: usize,
     reason: String,
+    excerpt: Option<String>,
 }
 
 /// What came of one block, besides its batches.
@@ -237,6 +238,7 @@ struct Worker<'f> {
     /// Views by resource type.
     by_type: HashMap<&'static str, Vec<usize>>,
     run: Option<&'f str>,
+    keep_excerpts: bool,
     failed: Vec<Failed>,
     times: Times,
     lines: u64,
@@ -254,6 +256,7 @@ impl<'f> Worker<'f> {
             flatteners: flow.views.iter().map(flattener).collect(),
             by_type,
             run: flow.run,
+            keep_excerpts: flow.input.keep_excerpts,
             failed: Vec::new(),
             times: Times::default(),
             lines: 0,
@@ -263,6 +266,7 @@ impl<'f> Worker<'f> {
     fn flatten(&mut self, block: &Block) -> Result<BlockCounts> {
         let started = Instant::now();
         let mut flatten = Duration::ZERO;
+        let keep = self.keep_excerpts;
         let Self { parser, flatteners, by_type, failed, lines, .. } = self;
         let counts = parser.run(block, |line| {
             if let Line::Resource(resource) = line {
@@ -270,10 +274,10 @@ impl<'f> Worker<'f> {
                 *lines += 1;
                 if lines.is_multiple_of(SAMPLE) {
                     let started = Instant::now();
-                    add(flatteners, views, &resource, failed);
+                    add(flatteners, views, &resource, keep, failed);
                     flatten += started.elapsed() * SAMPLE as u32;
                 } else {
-                    add(flatteners, views, &resource, failed);
+                    add(flatteners, views, &resource, keep, failed);
                 }
             }
             Ok(())
@@ -312,12 +316,14 @@ fn add(
     flatteners: &mut [Flattener<'_>],
     views: &[usize],
     resource: &Resource<'_>,
+    keep_excerpts: bool,
     failed: &mut Vec<Failed>,
 ) {
     let Resource { nodes, root, raw, base, origin, .. } = *resource;
     for view in views {
         if let Err(error) = flatteners[*view].add(Source { nodes, root, raw, base }) {
-            failed.push(Failed { origin, view: *view, reason: error.message });
+            let excerpt = keep_excerpts.then(|| Rejected::excerpt_of(raw));
+            failed.push(Failed { origin, view: *view, reason: error.message, excerpt });
         }
     }
 }
@@ -384,7 +390,7 @@ impl Account {
     }
 
     fn of_view(&self, failed: Failed) -> (Origin, Reject) {
-        let Failed { origin, view, reason } = failed;
+        let Failed { origin, view, reason, excerpt } = failed;
         let reject = Reject {
             file: self.inputs.files[origin.file as usize].path.clone(),
             line: origin.line + self.tally.lines_before(origin.file),
@@ -392,7 +398,7 @@ impl Account {
             entry: origin.entry,
             view: Some(self.names[view].clone()),
             reason,
-            excerpt: None,
+            excerpt,
         };
         (origin, reject)
     }

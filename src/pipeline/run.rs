@@ -31,7 +31,9 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
     let started = Instant::now();
     let (now, micros) = moment();
     let run = options.run.clone().unwrap_or_else(|| run_name(&now));
-    pipeline.check_queries().await?;
+    if let Some(mistake) = pipeline.check_queries().await?.into_iter().next() {
+        return Err(mistake);
+    }
     let inputs = inputs(&pipeline.source)?;
     let staging = Warehouse::create_or_open(&pipeline.warehouse)?.begin(&run)?;
     let passed =
@@ -39,10 +41,12 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
 
     let mut report = passed.report(pipeline, options, &run, &now);
     if let Err(error) = check_rejects(&passed.outcome, pipeline.max_rejects) {
-        error.message().clone_into(&mut report.outcome);
+        report.outcome = format!("{}; nothing was committed", error.message());
         report.seconds = started.elapsed().as_secs_f64();
         save(&pipeline.warehouse, &report)?;
-        return Err(error.hint(format!("the report is `_kiln/runs/{run}.json` in the warehouse")));
+        return Err(error.hint(format!(
+            "nothing was committed; the report is `_kiln/runs/{run}.json` in the warehouse, the limit `max` under `[rejects]`"
+        )));
     }
     let committing = Instant::now();
     let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
@@ -188,8 +192,9 @@ pub fn check_rejects(outcome: &Outcome, max: MaxRejects) -> Result<()> {
     if count <= allowed {
         return Ok(());
     }
+    let plural = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     let message =
-        format!("{count} rejects among {lines} lines, {allowed} allowed; nothing was written");
+        format!("{} among {}, {allowed} allowed", plural(count, "reject"), plural(lines, "line"));
     let error = Error::new(ErrorKind::Rejects, message);
     Err(match outcome.rejects.first.first() {
         Some(first) => error.at(
@@ -215,7 +220,7 @@ pub fn flatten(
 ) -> Result<Outcome> {
     on_threads(flow.threads, || {
         let mut outcome = flow.drive(inputs, &outputs, RejectLog::new(None, ""))?;
-        check_rejects(&outcome, max)?;
+        check_rejects(&outcome, max).map_err(|e| e.hint("`--max-rejects` allows more"))?;
         let encoding = Instant::now();
         for output in outputs {
             output.finish()?;

@@ -122,15 +122,22 @@ fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View>
     view.map(|mut view| {
         if view.name.is_empty() {
             view.name =
-                Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                sql_name(&Path::new(file).file_stem().unwrap_or_default().to_string_lossy());
         }
         view
     })
 }
 
+/// The nearest name that SQL takes: `my-view` becomes `my_view`.
+fn sql_name(name: &str) -> String {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if plain.starts_with(|c: char| c.is_ascii_alphabetic()) { plain } else { format!("v{plain}") }
+}
+
 fn check_names(views: &[View], findings: &mut Vec<Finding>) {
     for (i, view) in views.iter().enumerate() {
-        if views[..i].iter().any(|v| v.name == view.name) {
+        if views[..i].iter().any(|v| v.name.eq_ignore_ascii_case(&view.name)) {
             let problem =
                 Problem::error("name", format!("two schemas make a table `{}`", view.name));
             findings.push(Finding::new(

@@ -13,14 +13,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "lowBoundary",
         arity: 0..=0,
         scope: Scope::Outer,
-        gives: Gives::One,
+        gives: Gives::Edge,
         call: |c| boundary(c, true),
     },
     Function {
         name: "highBoundary",
         arity: 0..=0,
         scope: Scope::Outer,
-        gives: Gives::One,
+        gives: Gives::Edge,
         call: |c| boundary(c, false),
     },
 ];

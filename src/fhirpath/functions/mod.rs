@@ -16,6 +16,7 @@ use std::ops::RangeInclusive;
 
 use super::eval::{Call, Evaluated};
 use super::expr::System;
+pub(super) use strings::{NOT_A_PATTERN, pattern};
 
 /// A function of the language. To add one: write its `fn` and its row in the table of its section.
 pub(super) struct Function {
@@ -54,6 +55,8 @@ pub(super) enum Gives {
     Input,
     /// One of what comes in.
     One,
+    /// The least or greatest of what comes in.
+    Edge,
     /// What the first argument gives, for each item.
     Each,
     /// What the arguments after the first give (`iif`).

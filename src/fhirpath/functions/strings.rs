@@ -228,20 +228,25 @@ fn replace_matches<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 
 thread_local! {
     /// Patterns are nearly always literals: each is compiled once a thread.
-    static COMPILED: RefCell<HashMap<String, Result<Regex, String>>> = RefCell::default();
+    static COMPILED: RefCell<HashMap<String, Result<Regex, regex::Error>>> = RefCell::default();
 }
 
 /// More patterns than this are not from literals; keeping them all would grow without bound.
 const KEPT: usize = 256;
 
-fn compiled<'a>(pattern: &str, call: &Call<'a, '_>) -> Evaluated<'a, Regex> {
+fn compiled<'a>(text: &str, call: &Call<'a, '_>) -> Evaluated<'a, Regex> {
     let found = COMPILED.with_borrow_mut(|kept| {
         if kept.len() > KEPT {
             kept.clear();
         }
-        // Single-line mode, as the specification asks: `.` takes line ends too.
-        let compile = || Regex::new(&format!("(?s){pattern}")).map_err(|e| e.to_string());
-        kept.entry(pattern.to_owned()).or_insert_with(compile).clone()
+        kept.entry(text.to_owned()).or_insert_with(|| pattern(text)).clone()
     });
-    found.or_else(|_| fail(call.span, "the pattern is no valid regular expression"))
+    found.or_else(|_| fail(call.span, NOT_A_PATTERN))
+}
+
+pub(in crate::fhirpath) const NOT_A_PATTERN: &str = "the pattern is no valid regular expression";
+
+/// A regular expression in single-line mode, as the specification asks: `.` takes line ends too.
+pub(in crate::fhirpath) fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("(?s){text}"))
 }

@@ -4,10 +4,10 @@ use super::{Function, Gives, Scope};
 use crate::fhirpath::eval::{Call, Context, Evaluated};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::temporal::{Precision, Temporal, TemporalKind};
-use crate::fhirpath::value::Item;
+use crate::fhirpath::value::{Element, Item};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function { name: "iif", arity: 2..=3, scope: Scope::Outer, gives: Gives::Branches, call: iif },
+    Function { name: "iif", arity: 2..=3, scope: Scope::Each, gives: Gives::Branches, call: iif },
     Function {
         name: "now",
         arity: 0..=0,
@@ -33,8 +33,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 /// Only the branch that is chosen is evaluated.
 fn iif<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    // In `x.iif(…)` the branches see `x`; in a bare `iif(…)` the input is the focus itself.
-    let focus = call.input.first().copied().unwrap_or(call.this);
+    // In `x.iif(…)` the branches see `x`, or nothing; in a bare `iif(…)` the input is the focus itself.
+    let focus = call.single_input()?.unwrap_or(Item::Element(Element::NONE));
     let chosen = if call.arguments[0].condition(focus, call.cx)? == Some(true) { 1 } else { 2 };
     call.arguments.get(chosen).map_or(Ok(&[]), |branch| branch.eval(focus, call.cx))
 }
