@@ -202,6 +202,10 @@ impl Account {
                 table
             })
             .collect();
+        let without = tables.iter().filter(|t| t.resources == 0);
+        let empty = without
+            .map(|t| format!("no `{}` in the source: `{}` is empty", t.resource, t.table))
+            .collect::<Vec<_>>();
         let text_bytes = outcome.input.files.iter().map(|f| f.text_bytes).sum();
         let times = &outcome.times;
         Self {
@@ -216,7 +220,7 @@ impl Account {
                 Stage::through("flatten", times.flatten, text_bytes),
                 Stage::through("encode", times.encode, text_bytes),
             ],
-            warnings: missing(&outcome.input),
+            warnings: missing(&outcome.input).into_iter().chain(empty).collect(),
         }
     }
 }

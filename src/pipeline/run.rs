@@ -1,5 +1,6 @@
 //! One execution of a pipeline, stage after stage, and the pass of `kiln flatten` that has no warehouse.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::definition::{MaxRejects, Pipeline, Source};
@@ -40,13 +41,11 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
         on_threads(options.threads, || stage(pipeline, options, &staging, inputs, &run, now))??;
 
     let mut report = passed.report(pipeline, options, &run, &now);
-    if let Err(error) = check_rejects(&passed.outcome, pipeline.max_rejects) {
+    if let Err(error) = check_worth(&passed.outcome, pipeline.max_rejects) {
         report.outcome = format!("{}; nothing was committed", error.message());
         report.seconds = started.elapsed().as_secs_f64();
-        save(&pipeline.warehouse, &report)?;
-        return Err(error.hint(format!(
-            "nothing was committed; the report is `_kiln/runs/{run}.json` in the warehouse, the limit `max` under `[rejects]`"
-        )));
+        let saved = save(&pipeline.warehouse, &report)?;
+        return Err(error.at("report", saved.display()));
     }
     let committing = Instant::now();
     let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
@@ -56,6 +55,18 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
     report.seconds = started.elapsed().as_secs_f64();
     save(&pipeline.warehouse, &report)?;
     Ok(report)
+}
+
+/// Whether what was read may replace the tables: not if it holds nothing, and not if too much of it was rejected.
+fn check_worth(outcome: &Outcome, max: MaxRejects) -> Result<()> {
+    check_rejects(outcome, max).map_err(|e| {
+        e.hint("nothing was committed; the limit is `max` under `[rejects]` of the pipeline")
+    })?;
+    if outcome.input.total.total_resources() > 0 {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::Input, "the source holds no resource");
+    Err(error.hint("nothing was committed: an empty source never replaces tables"))
 }
 
 /// This moment, as FHIRPath's `now()` and in microseconds since the epoch.
@@ -180,9 +191,9 @@ async fn commit(
     Ok(())
 }
 
-fn save(warehouse: &std::path::Path, report: &RunReport) -> Result<()> {
+fn save(warehouse: &Path, report: &RunReport) -> Result<PathBuf> {
     let json = serde_json::to_vec_pretty(report).expect("a report is plain data");
-    Warehouse::create_or_open(warehouse)?.write_report(&report.run, &json).map(|_| ())
+    Warehouse::create_or_open(warehouse)?.write_report(&report.run, &json)
 }
 
 /// Whether no more was rejected than allowed.
