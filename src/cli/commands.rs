@@ -124,8 +124,10 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let format = format(arguments, &views)?;
     let inputs = discover(&arguments.inputs)?;
     let outputs = outputs(&arguments.out, format, &views)?;
-    let input =
-        ingest::Options { max_line_bytes: usize::from(arguments.max_line_mib) << 20, ..Default::default() };
+    let input = ingest::Options {
+        max_line_bytes: usize::from(arguments.max_line_mib) << 20,
+        ..Default::default()
+    };
     let progress = Progress::default();
     let threads = arguments.threads.count();
     let flow = Flow {
@@ -153,11 +155,7 @@ fn views(names: &[String]) -> Result<Vec<View>> {
     let mut findings = Vec::new();
     let views = pipeline::load(names, Path::new(""), &mut findings);
     report::findings(&findings);
-    if findings.iter().any(Finding::is_error) {
-        Err(refuse(&findings))
-    } else {
-        Ok(views)
-    }
+    if findings.iter().any(Finding::is_error) { Err(refuse(&findings)) } else { Ok(views) }
 }
 
 /// What is written, if standard output can take it where that is asked for.
@@ -260,9 +258,7 @@ fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
             findings.extend(warnings);
             let mistakes = block_on(pipeline.check_queries())?;
             let count = mistakes.len();
-            mistakes
-                .into_iter()
-                .for_each(|e| report::error(&e.within("file", file.display())));
+            mistakes.into_iter().for_each(|e| report::error(&e.within("file", file.display())));
             Ok(count)
         }
         Err(found) => {

@@ -121,7 +121,10 @@ pub(super) fn run(report: &RunReport) {
         total.blanks
     ));
     if total.bundles > 0 {
-        note(format_args!("{} resources from Bundles, {resources} in all", total.resources_in_bundles));
+        note(format_args!(
+            "{} resources from Bundles, {resources} in all",
+            total.resources_in_bundles
+        ));
     }
     note(format_args!("{}", tables(report).trim_end()));
     for stage in &report.stages {
@@ -134,7 +137,11 @@ pub(super) fn run(report: &RunReport) {
         }
     }
     rejects(report.rejects.iter());
-    for warning in &report.warnings {
+    warnings(&report.warnings);
+}
+
+fn warnings(warnings: &[String]) {
+    for warning in warnings {
         note(format_args!("warning: {warning}"));
     }
 }
@@ -158,8 +165,7 @@ fn tables(report: &RunReport) -> String {
         if nulled > 0 {
             let columns: Vec<_> =
                 table.cast_failures.iter().map(|(c, n)| format!("{c} {n}")).collect();
-            let _ =
-                write!(
+            let _ = write!(
                 text,
                 "; {} did not fit and became null ({})",
                 many(nulled, "value"),
@@ -190,10 +196,15 @@ pub(super) fn flattened(outcome: &Outcome, views: &[View]) {
         for (column, nulled) in
             view.columns.iter().zip(&counts.cast_failures).filter(|(_, n)| **n > 0)
         {
-            note(format_args!("  {} of `{}` did not fit and became null", many(*nulled, "value"), column.name));
+            note(format_args!(
+                "  {} of `{}` did not fit and became null",
+                many(*nulled, "value"),
+                column.name
+            ));
         }
     }
     rejects(outcome.rejects.by_reason.iter());
+    warnings(&outcome.warnings);
     for reject in &outcome.rejects.first {
         note(format_args!(
             "  {}:{} (byte {}): {}",

@@ -407,8 +407,9 @@ fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
         return Ok(());
     };
     functions::pattern(pattern).map(|_| ()).map_err(|_| {
-        SyntaxError::new(NOT_A_PATTERN, span.clone())
-            .hint("look-around and back-references are not supported; a backslash is written `\\\\`")
+        SyntaxError::new(NOT_A_PATTERN, span.clone()).hint(
+            "look-around and back-references are not supported; a backslash is written `\\\\`",
+        )
     })
 }
 

@@ -103,7 +103,8 @@ fn check_names(columns: &[Column], problems: &mut Vec<Problem>) {
         if columns[..i].iter().any(|c| c.name.eq_ignore_ascii_case(&column.name)) {
             let message = format!("there are two columns `{}`", column.name);
             problems.push(
-                Problem::error("select", message).hint("column names must differ within a view, by more than their case"),
+                Problem::error("select", message)
+                    .hint("column names must differ within a view, by more than their case"),
             );
         }
     }

@@ -193,11 +193,8 @@ pub fn check_rejects(outcome: &Outcome, max: MaxRejects) -> Result<()> {
         return Ok(());
     }
     let plural = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
-    let message = format!(
-        "{} among {}, {allowed} allowed",
-        plural(count, "reject"),
-        plural(lines, "line")
-    );
+    let message =
+        format!("{} among {}, {allowed} allowed", plural(count, "reject"), plural(lines, "line"));
     let error = Error::new(ErrorKind::Rejects, message);
     Err(match outcome.rejects.first.first() {
         Some(first) => error.at(

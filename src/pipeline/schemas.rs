@@ -121,7 +121,8 @@ fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View>
     // A table needs a name; the file has one.
     let named = view.map(|mut view| {
         if view.name.is_empty() {
-            view.name = sql_name(&Path::new(file).file_stem().unwrap_or_default().to_string_lossy());
+            view.name =
+                sql_name(&Path::new(file).file_stem().unwrap_or_default().to_string_lossy());
         }
         view
     });

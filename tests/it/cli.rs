@@ -118,7 +118,10 @@ fn flatten_refuses_what_cannot_be() {
         (
             &["--view", "patient", "export"],
             2,
-            &["error: standard output takes the rows of one view", "  hint: name a folder with `--out`"],
+            &[
+                "error: standard output takes the rows of one view",
+                "  hint: name a folder with `--out`",
+            ],
         ),
         (
             &["--view", "patint", "export"],
@@ -136,9 +139,23 @@ fn flatten_refuses_what_cannot_be() {
             &["error: two schemas make a table `people`", "  hint: rename one, or leave one out"],
         ),
         (&["nope"], 4, &["error: cannot find `nope`: No such file or directory (os error 2)"]),
-        (&["--out", "people.json/x", "export"], 6, &["error: cannot create `people.json/x`: Not a directory (os error 20)"]),
-        (&["--max-rejects", "few", "export"], 2, &["error: invalid value 'few' for '--max-rejects <N|P%>': `few` is neither a number of lines nor a percentage such as `0.1%`"]),
-        (&["--max-line-mib", "0", "export"], 2, &["error: invalid value '0' for '--max-line-mib <MIB>': 0 is not in 1..=1024"]),
+        (
+            &["--out", "people.json/x", "export"],
+            6,
+            &["error: cannot create `people.json/x`: Not a directory (os error 20)"],
+        ),
+        (
+            &["--max-rejects", "few", "export"],
+            2,
+            &[
+                "error: invalid value 'few' for '--max-rejects <N|P%>': `few` is neither a number of lines nor a percentage such as `0.1%`",
+            ],
+        ),
+        (
+            &["--max-line-mib", "0", "export"],
+            2,
+            &["error: invalid value '0' for '--max-line-mib <MIB>': 0 is not in 1..=1024"],
+        ),
         (&[], 2, &["error: the following required arguments were not provided:"]),
     ] {
         check(scene.path(), &[&people[..], arguments].concat(), code, "", lines);
@@ -149,7 +166,10 @@ fn flatten_refuses_what_cannot_be() {
 #[test]
 fn too_many_rejects_leave_no_file() {
     let scene = folder(&[
-        ("bad.ndjson", "{\"resourceType\":\"Patient\",\"id\":\"a\"}\n{\"resourceType\":\"Patient\"\n"),
+        (
+            "bad.ndjson",
+            "{\"resourceType\":\"Patient\",\"id\":\"a\"}\n{\"resourceType\":\"Patient\"\n",
+        ),
         ("ids.json", IDS),
     ]);
     let lines = [
@@ -188,10 +208,8 @@ fn query_writes_every_format() {
         assert_eq!(fs::read_to_string(scene.path().join("result")).unwrap(), expected);
     }
     let parquet = ["query", "--warehouse", "tables", "--format", "parquet", sql];
-    let refused = [
-        "error: `parquet` is written to a file only",
-        "  hint: name the file with `--output`",
-    ];
+    let refused =
+        ["error: `parquet` is written to a file only", "  hint: name the file with `--output`"];
     check(scene.path(), &parquet, 2, "", &refused);
     check(scene.path(), &[&parquet[..], &["--output", "result.parquet"]].concat(), 0, "", &[]);
     assert!(fs::read(scene.path().join("result.parquet")).unwrap().starts_with(b"PAR1"));
@@ -343,7 +361,10 @@ fn check_says_everything_that_is_wrong_with_a_pipeline() {
     let scene = scene();
     let file = |name: &str, text: &str| fs::write(scene.path().join(name), text).unwrap();
     file("syntax.toml", "name = \"x\"\n[source\npath = \"export\"\n");
-    file("key.toml", "schemes = [\"patient\"]\n[source]\npath = \"export\"\n[warehouse]\npath = \"w\"\n");
+    file(
+        "key.toml",
+        "schemes = [\"patient\"]\n[source]\npath = \"export\"\n[warehouse]\npath = \"w\"\n",
+    );
     file(
         "many.toml",
         r#"schemas = ["patiant", "./none.json", "./no*.json"]
@@ -403,7 +424,10 @@ query = [{ name = "q", sql = "SELECT gendr FROM people" }, { name = "r", sql = "
         ],
     );
     // A run refuses the same before it looks at the source.
-    let said = ["error: there is no column `gendr`", "error: 2 mistakes in the definitions; nothing was read"];
+    let said = [
+        "error: there is no column `gendr`",
+        "error: 2 mistakes in the definitions; nothing was read",
+    ];
     check(scene.path(), &["run", "sql.toml"], 3, "", &said);
     assert!(!scene.path().join("w").exists());
 }
@@ -439,7 +463,10 @@ fn sample_gives_the_same_bytes_and_overwrites_nothing() {
     }
     let bytes = |out: &str| {
         let folder = scene.path().join(out);
-        names(&folder).into_iter().map(|n| (fs::read(folder.join(&n)).unwrap(), n)).collect::<Vec<_>>()
+        names(&folder)
+            .into_iter()
+            .map(|n| (fs::read(folder.join(&n)).unwrap(), n))
+            .collect::<Vec<_>>()
     };
     assert!(bytes("a").len() > 10 && bytes("a") == bytes("b"));
     check(
@@ -461,13 +488,18 @@ fn the_demo_answers_its_questions_again_and_again() {
     let first = run(scene.path(), &["demo"], "");
     assert_eq!(first.code, 0, "{}", first.stderr);
     assert!(first.stdout.contains("Who is in the population?"), "{}", first.stdout);
-    let hint = "hint: the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything";
+    let hint =
+        "hint: the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything";
     assert!(first.stderr.ends_with(&format!("{hint}\n")), "{}", first.stderr);
     let manifest = scene.path().join("kiln-demo/export/100-1/manifest.json");
     let made = fs::metadata(&manifest).unwrap().modified().unwrap();
     let second = run(scene.path(), &["demo"], "");
     assert_eq!(second.stdout, first.stdout);
-    assert_eq!(fs::metadata(&manifest).unwrap().modified().unwrap(), made, "the population is kept");
+    assert_eq!(
+        fs::metadata(&manifest).unwrap().modified().unwrap(),
+        made,
+        "the population is kept"
+    );
     let sql = "SELECT count(*) AS n, count(DISTINCT _key) AS keys, count(DISTINCT _run) AS runs FROM patient";
     let query = ["query", "--warehouse", "kiln-demo/warehouse", "--format", "csv", sql];
     check(scene.path(), &query, 0, "n,keys,runs\n100,100,1\n", &[]);
@@ -523,8 +555,9 @@ fn the_report_adds_up() {
 /// Lines by what became of them, files to the total, resources of each table.
 fn adds_up(report: &Value) {
     let number = |of: &Value, key: &str| of[key].as_u64().unwrap();
-    let resources =
-        |of: &Value| of["resources"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
+    let resources = |of: &Value| {
+        of["resources"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>()
+    };
     let files = report["files"].as_array().unwrap();
     for counts in files.iter().chain([&report["total"]]) {
         let outcomes = resources(counts) - number(counts, "resources_in_bundles")
