@@ -44,7 +44,7 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn demo(threads: Threads) -> Result<()> {
     let loaded = Pipeline::parse(pipeline::DEMO, "demo.toml", "demo", Path::new("."));
-    execute(accept(loaded)?, threads, None)?;
+    execute(&accept(loaded)?, threads, None)?;
     report::hint(
         "the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything",
     );
@@ -58,7 +58,7 @@ fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     if !mistakes.is_empty() {
         return Err(pipeline::refuse(mistakes.len()));
     }
-    execute(pipeline, arguments.threads, arguments.report.as_deref())
+    execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
 /// Shows what was found; errors end the command.
@@ -79,13 +79,13 @@ fn refuse(findings: &[Finding]) -> Error {
     pipeline::refuse(findings.iter().filter(|f| f.is_error()).count())
 }
 
-fn execute(pipeline: Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
     let progress = Progress::default();
     let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
     block_on(async {
         let watch = Watch::start(&pipeline.name);
         let done =
-            progress::while_watched(&watch, &progress, pipeline::run(&pipeline, &options)).await;
+            progress::while_watched(&watch, &progress, pipeline::run(pipeline, &options)).await;
         watch.stop();
         let done = done?;
         report::run(&done);
@@ -93,7 +93,7 @@ fn execute(pipeline: Pipeline, threads: Threads, report_file: Option<&Path>) -> 
             let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
             fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
         }
-        answer(&pipeline).await
+        answer(pipeline).await
     })
 }
 
@@ -258,7 +258,9 @@ fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
             findings.extend(warnings);
             let mistakes = block_on(pipeline.check_queries())?;
             let count = mistakes.len();
-            mistakes.into_iter().for_each(|e| report::error(&e.within("file", file.display())));
+            for mistake in mistakes {
+                report::error(&mistake.within("file", file.display()));
+            }
             Ok(count)
         }
         Err(found) => {

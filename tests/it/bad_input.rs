@@ -176,8 +176,8 @@ fn compressed_files() {
     let members =
         [gzip(&format!("{}\n{{\"resou", patient("a"))), gzip(&format!("{}\n", &patient("b")[7..]))];
     outcome(&[("members.ndjson.gz", &members.concat())], &["a", "b"], &[]);
-    let many: String =
-        (0..5000).map(|i| format!("{}\n", patient(&format!("{MARKER}{i}")))).collect();
+    let many: Vec<_> = (0..5000).map(|i| patient(&format!("{MARKER}{i}"))).collect();
+    let many = many.join("\n");
     let whole = gzip(&many);
     for (name, bytes, message) in [
         ("cut.ndjson.gz", &whole[..whole.len() / 2], None),
@@ -444,8 +444,8 @@ fn a_full_disk_leaves_the_last_version() {
         };
         format!("{MARKER}-{:016x}{:016x}{:016x}", word(), word(), word())
     };
-    let many: String = (0..60_000).map(|_| format!("{}\n", patient(&id()))).collect();
-    fs::write(scene.path().join("in/p.ndjson"), many).unwrap();
+    let many: Vec<_> = (0..60_000).map(|_| patient(&id())).collect();
+    fs::write(scene.path().join("in/p.ndjson"), many.join("\n")).unwrap();
     let ran = discreet(scene.path(), &["run", "pipeline.toml"]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains("No space left on device"), "{}", ran.stderr);
