@@ -165,8 +165,11 @@ impl Builder<'_> {
         }
     }
 
-    /// Compiles one expression, or notes why it cannot be.
+    /// Compiles one expression, or notes why it cannot be; of an empty one that is noted already.
     pub(super) fn expression(&mut self, expression: &Expression, focus: &Static) -> Option<Expr> {
+        if expression.text.trim().is_empty() {
+            return None;
+        }
         let compiled = self.compiler.compile(&expression.text, focus);
         self.note_doubts(expression);
         match compiled {

@@ -613,7 +613,6 @@ fn mistakes_are_refused_at_load_with_their_place() {
         ("1 +", "the expression ends where a value should follow", "", ""),
         ("# 1", "`#` has no meaning here", "#", ""),
         ("/* a", "comment is not closed", "/", ""),
-        ("", "the expression ends where a value should follow", "", ""),
     ] {
         refused(expression, message, underlined, hint);
     }

@@ -9,3 +9,4 @@ mod schemas;
 mod shared;
 mod sql_on_fhir;
 mod synthea_counts;
+mod views;
