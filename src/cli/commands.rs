@@ -281,7 +281,8 @@ fn schema(arguments: &SchemaArguments) -> Result<()> {
 }
 
 fn sample(arguments: &SampleArguments) -> Result<()> {
-    let sample = Sample { patients: arguments.patients, seed: arguments.seed, ..Sample::default() };
+    let sample =
+        Sample { patients: arguments.patients as usize, seed: arguments.seed, ..Sample::default() };
     let written = sample.write(&arguments.out)?;
     report::sampled(&arguments.out, written.resources, written.files, written.bytes)
 }
