@@ -172,8 +172,8 @@ pub enum Dialect {
 #[derive(Debug, Args)]
 pub struct SampleArguments {
     /// How many patients.
-    #[arg(long, default_value_t = 100)]
-    pub patients: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub patients: u32,
     /// Which population: the same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -258,7 +258,9 @@ fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
             findings.extend(warnings);
             let mistakes = block_on(pipeline.check_queries())?;
             let count = mistakes.len();
-            mistakes.into_iter().for_each(|e| report::error(&e.within("file", file.display())));
+            for mistake in mistakes {
+                report::error(&mistake.within("file", file.display()));
+            }
             Ok(count)
         }
         Err(found) => {
@@ -279,7 +281,8 @@ fn schema(arguments: &SchemaArguments) -> Result<()> {
 }
 
 fn sample(arguments: &SampleArguments) -> Result<()> {
-    let sample = Sample { patients: arguments.patients, seed: arguments.seed, ..Sample::default() };
+    let sample =
+        Sample { patients: arguments.patients as usize, seed: arguments.seed, ..Sample::default() };
     let written = sample.write(&arguments.out)?;
     report::sampled(&arguments.out, written.resources, written.files, written.bytes)
 }

@@ -137,7 +137,11 @@ pub(super) fn run(report: &RunReport) {
         }
     }
     rejects(report.rejects.iter());
-    for warning in &report.warnings {
+    warnings(&report.warnings);
+}
+
+fn warnings(warnings: &[String]) {
+    for warning in warnings {
         note(format_args!("warning: {warning}"));
     }
 }
@@ -200,6 +204,7 @@ pub(super) fn flattened(outcome: &Outcome, views: &[View]) {
         }
     }
     rejects(outcome.rejects.by_reason.iter());
+    warnings(&outcome.warnings);
     for reject in &outcome.rejects.first {
         note(format_args!(
             "  {}:{} (byte {}): {}",

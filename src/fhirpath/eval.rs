@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub doc: &'a Document<'a>,
     /// The resource's type.
     pub resource: Type,
+    /// `%context`: what the whole expression is evaluated on: the resource, or an item of the view's iteration.
+    pub focus: Item<'a>,
     /// `%rowIndex`: place in the innermost iteration of the view.
     pub row_index: i64,
     /// `$index`: place in the innermost iteration of the expression.
@@ -44,7 +46,8 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A context at the top of a resource.
     pub fn new(doc: &'a Document<'a>, resource: Type, now: super::temporal::Temporal) -> Self {
-        Self { doc, resource, row_index: 0, index: 0, total: &[], now }
+        let focus = Item::Element(doc.root_element(Some(resource)));
+        Self { doc, resource, focus, row_index: 0, index: 0, total: &[], now }
     }
 
     /// Puts one item into the arena.
@@ -88,6 +91,7 @@ impl Expr {
             ExprKind::Index => Ok(cx.one(Item::Integer(cx.index))),
             ExprKind::Total => Ok(cx.total),
             ExprKind::RowIndex => Ok(cx.one(Item::Integer(cx.row_index))),
+            ExprKind::Context => Ok(cx.one(cx.focus)),
             ExprKind::Resource => Ok(cx.one(Item::Element(cx.doc.root_element(Some(cx.resource))))),
             ExprKind::Call { function, input, arguments } => {
                 let input = input.eval(this, cx)?;

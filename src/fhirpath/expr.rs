@@ -28,8 +28,10 @@ pub(super) enum ExprKind {
     Total,
     /// `%rowIndex` (SQL on FHIR)
     RowIndex,
-    /// `%resource`, `%rootResource`, `%context`: the resource of the line.
+    /// `%resource`, `%rootResource`: the resource of the line.
     Resource,
+    /// `%context`: what the whole expression is evaluated on.
+    Context,
     /// Names in a row; with `first`, no more than the first value is looked for.
     Path {
         input: Box<Expr>,

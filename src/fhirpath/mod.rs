@@ -80,11 +80,15 @@ pub struct Compiler<'n> {
 impl<'n> Compiler<'n> {
     /// A compiler for expressions on `resource`, with the constants in `names`.
     pub fn new(resource: Type, names: &'n dyn Names) -> Self {
-        Self { resolver: resolve::Resolver { resource, names, doubts: RefCell::default() } }
+        let context = RefCell::new(Static::one(resource));
+        Self {
+            resolver: resolve::Resolver { resource, names, context, doubts: RefCell::default() },
+        }
     }
 
     /// Compiles `text` for a focus of the given types.
     pub fn compile(&self, text: &str, focus: &Static) -> Result<Expr, SyntaxError> {
+        self.resolver.context.replace(focus.clone());
         self.resolver.expression(&parse::parse(text)?, focus)
     }
 
@@ -105,6 +109,7 @@ impl<'n> Compiler<'n> {
             trees.push(parse::parse(path).map_err(|e| (i, e))?);
         }
         let borrowed: Vec<_> = trees.iter().collect();
+        self.resolver.context.replace(Static::unknown());
         self.resolver.descent(&borrowed, focus).map_err(|e| {
             let at = paths
                 .iter()

@@ -24,6 +24,8 @@ pub trait Names {
 pub(super) struct Resolver<'n> {
     pub(super) resource: Type,
     pub(super) names: &'n dyn Names,
+    /// What the whole expression is evaluated on.
+    pub(super) context: RefCell<Static>,
     /// What works, though hardly as meant.
     pub(super) doubts: RefCell<Vec<SyntaxError>>,
 }
@@ -73,9 +75,8 @@ impl Resolver<'_> {
 
     fn variable(&self, name: &str, span: Range<usize>) -> Resolved {
         let (kind, gives) = match name {
-            "resource" | "rootResource" | "context" => {
-                (ExprKind::Resource, Static::one(self.resource))
-            }
+            "resource" | "rootResource" => (ExprKind::Resource, Static::one(self.resource)),
+            "context" => (ExprKind::Context, self.context.borrow().clone().single()),
             "rowIndex" => (ExprKind::RowIndex, Static::system(System::Integer)),
             "ucum" => text_literal("http://unitsofmeasure.org"),
             "sct" => text_literal("http://snomed.info/sct"),

@@ -55,8 +55,7 @@ impl View {
         let focus = Static::one(resource);
         let compiler = Compiler::new(resource, &constants);
         let mut builder = Builder { compiler, problems: &mut problems, columns: Vec::new() };
-        let filters =
-            definition.filters.iter().filter_map(|f| builder.expression(f, &focus)).collect();
+        let filters = definition.filters.iter().filter_map(|f| builder.filter(f, &focus)).collect();
         let select = builder.root(&definition.selects, &focus);
         let columns = builder.columns;
         check_names(&columns, &mut problems);

@@ -39,7 +39,11 @@ impl Select {
             Iteration::ForEach { path, or_null } => {
                 let items = path.eval(focus, cx)?;
                 for (i, item) in items.iter().enumerate() {
-                    self.add(*item, &Context { row_index: i as i64, ..*cx }, &mut rows)?;
+                    self.add(
+                        *item,
+                        &Context { focus: *item, row_index: i as i64, ..*cx },
+                        &mut rows,
+                    )?;
                 }
                 if items.is_empty() && *or_null {
                     self.add_null_row(&mut rows);
@@ -49,7 +53,11 @@ impl Select {
                 let mut found = ArenaVec::new_in(cx.doc.arena);
                 descend(paths, focus, cx, 0, &mut found)?;
                 for (i, item) in found.iter().enumerate() {
-                    self.add(*item, &Context { row_index: i as i64, ..*cx }, &mut rows)?;
+                    self.add(
+                        *item,
+                        &Context { focus: *item, row_index: i as i64, ..*cx },
+                        &mut rows,
+                    )?;
                 }
             }
         }
@@ -156,7 +164,7 @@ fn descend<'a>(
     found: &mut ArenaVec<'a, Item<'a>>,
 ) -> Result<(), EvalError> {
     for path in paths {
-        for item in path.eval(focus, cx)? {
+        for item in path.eval(focus, &Context { focus, ..*cx })? {
             if depth >= DEEPEST {
                 let message = "`repeat` finds the same element again and again".to_owned();
                 return Err(EvalError { message, span: 0..0 });

@@ -164,8 +164,11 @@ impl Builder<'_> {
         }
     }
 
-    /// Compiles one expression, or notes why it cannot be.
+    /// Compiles one expression, or notes why it cannot be; of an empty one that is noted already.
     pub(super) fn expression(&mut self, expression: &Expression, focus: &Static) -> Option<Expr> {
+        if expression.text.trim().is_empty() {
+            return None;
+        }
         let compiled = self.compiler.compile(&expression.text, focus);
         self.note_doubts(expression);
         match compiled {
@@ -175,6 +178,21 @@ impl Builder<'_> {
                 None
             }
         }
+    }
+
+    /// A criterion must be able to give a boolean (SQL on FHIR, "where").
+    pub(super) fn filter(&mut self, criterion: &Expression, focus: &Static) -> Option<Expr> {
+        let expr = self.expression(criterion, focus)?;
+        let given: Vec<_> = expr.gives.kinds.iter().map(|k| k.name()).collect();
+        if given.is_empty() || given.iter().any(|g| g.eq_ignore_ascii_case("boolean")) {
+            return Some(expr);
+        }
+        let message =
+            format!("`where` must be true or false, but this gives `{}`", given.join("` or `"));
+        let problem =
+            Problem::error(&criterion.at, message).within(&criterion.text, 0..criterion.text.len());
+        self.problems.push(problem.hint("compare it with something, or ask whether it `exists()`"));
+        None
     }
 
     fn note_doubts(&mut self, expression: &Expression) {

@@ -254,9 +254,13 @@ impl Reader<'_> {
         found
     }
 
+    /// One that is no text, or has none, is noted here and stays empty.
     fn expression(&mut self, json: &Value, key: &str, at: &str) -> Option<Expression> {
         json.get(key)?;
         let text = self.string(json, key, at).unwrap_or_default();
+        if text.trim().is_empty() && json[key].is_string() {
+            self.error(&join(at, key), "the expression is empty");
+        }
         Some(Expression { text, at: join(at, key) })
     }
 

@@ -127,7 +127,7 @@ struct SourceTable {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a path, or a list of paths")]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -161,7 +161,10 @@ struct RejectsTable {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a number of lines such as 250, or a share such as \"0.1%\""
+)]
 enum CountOrShare {
     Count(u64),
     Text(String),
@@ -227,7 +230,13 @@ impl Pipeline {
 fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     let line = text[..start].matches('\n').count() + 1;
-    Problem::error(format!("line {line}"), error.message().replace('\n', "; "))
+    let problem = Problem::error(format!("line {line}"), error.message().replace('\n', "; "));
+    if error.message().starts_with("missing field") {
+        return problem.hint(
+            "a pipeline needs `[source]` with a `path` or a `sample`, and `[warehouse]` with a `path`",
+        );
+    }
+    problem
 }
 
 struct Checker<'c> {
@@ -252,6 +261,9 @@ impl Checker<'_> {
             None => {}
         }
         let source = self.source(written.source);
+        if written.warehouse.path.is_empty() {
+            self.error("warehouse.path", "the path is empty");
+        }
         let max_rejects = self.max_rejects(written.rejects.max);
         let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
         let queries = self.queries(written.query);
@@ -269,6 +281,18 @@ impl Checker<'_> {
 
     fn source(&mut self, written: SourceTable) -> Option<Source> {
         match (written.path, written.sample) {
+            (Some(OneOrMany::One(path)), None) if path.is_empty() => {
+                self.error("source.path", "the path is empty");
+                None
+            }
+            (Some(OneOrMany::Many(paths)), None) if paths.is_empty() => {
+                self.error("source.path", "the list of paths is empty");
+                None
+            }
+            (None, Some(sample)) if sample.patients == 0 => {
+                self.error("source.sample.patients", "a population has at least 1 patient");
+                None
+            }
             (Some(OneOrMany::One(path)), None) => Some(Source::Paths(vec![self.below(&path)])),
             (Some(OneOrMany::Many(paths)), None) => {
                 Some(Source::Paths(paths.iter().map(|p| self.below(p)).collect()))

@@ -62,6 +62,8 @@ pub struct Outcome {
     pub rejects: RejectLog,
     /// Time of all threads together.
     pub times: Times,
+    /// What is well to know of the input.
+    pub warnings: Vec<String>,
 }
 
 /// Time that threads spent, by stage.
@@ -115,6 +117,7 @@ impl Flow<'_> {
         let account = shared.account.into_inner().expect("no thread panicked while counting");
         let input = account.tally.finish()?;
         Ok(Outcome {
+            warnings: super::report::warnings(&input, &account.inputs.ignored),
             input,
             counts: account.counts,
             rejects: account.rejects,

@@ -1,6 +1,7 @@
 //! The account of a run: it adds up, or it is not given.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -220,14 +221,14 @@ impl Account {
                 Stage::through("flatten", times.flatten, text_bytes),
                 Stage::through("encode", times.encode, text_bytes),
             ],
-            warnings: missing(&outcome.input).into_iter().chain(empty).collect(),
+            warnings: outcome.warnings.iter().cloned().chain(empty).collect(),
         }
     }
 }
 
-/// Files that hold fewer or more resources than their manifest says.
-fn missing(input: &ingest::Report) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// Files that were passed over, and files that hold fewer or more resources than their manifest says.
+pub(super) fn warnings(input: &ingest::Report, ignored: &[PathBuf]) -> Vec<String> {
+    let mut warnings: Vec<_> = passed_over(ignored).into_iter().collect();
     for file in &input.files {
         let Some(declared) = &file.declared else { continue };
         let found = file.counts.total_resources();
@@ -247,4 +248,17 @@ fn missing(input: &ingest::Report) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Names more than these are not listed.
+const LISTED: usize = 5;
+
+fn passed_over(ignored: &[PathBuf]) -> Option<String> {
+    let listed: Vec<_> =
+        ignored.iter().take(LISTED).map(|path| format!("`{}`", path.display())).collect();
+    let more = if ignored.len() > LISTED { ", …" } else { "" };
+    let (listed, count) = (listed.join(", "), ignored.len());
+    (count > 0).then(|| {
+        format!("not read, for the name or for not being in the manifest: {count} ({listed}{more})")
+    })
 }

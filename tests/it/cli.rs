@@ -423,6 +423,34 @@ query = [{ name = "q", sql = "SELECT gendr FROM people" }, { name = "r", sql = "
             "error: 12 mistakes in the definitions; nothing was read",
         ],
     );
+    for (text, message, at) in [
+        ("", "missing field `source`", "line 1"),
+        (
+            "[source]\npath = 5\n[warehouse]\npath = 'w'",
+            "expected a path, or a list of paths",
+            "line 2",
+        ),
+        (
+            "[source]\npath = []\n[warehouse]\npath = 'w'",
+            "the list of paths is empty",
+            "source.path",
+        ),
+        ("[source]\npath = 'x'\n[warehouse]\npath = ''", "the path is empty", "warehouse.path"),
+        (
+            "source = { path = 'x' }\nwarehouse = { path = 'w' }\nrejects = { max = -1 }",
+            "expected a number of lines such as 250, or a share such as \"0.1%\"",
+            "line 3",
+        ),
+        (
+            "source = { sample = { patients = 0, folder = 's' } }\nwarehouse = { path = 'w' }",
+            "a population has at least 1 patient",
+            "source.sample.patients",
+        ),
+    ] {
+        file("one.toml", text);
+        let lines = [&format!("error: {message}"), &format!("  at: one.toml: {at}")];
+        check(scene.path(), &["check", "one.toml"], 3, "", &lines.map(String::as_str));
+    }
     // A run refuses the same before it looks at the source.
     let said = [
         "error: there is no column `gendr`",

@@ -8,6 +8,8 @@ use kiln::fhirpath::Temporal;
 use kiln::flatten::{Flattener, Problem, Source, View};
 use serde_json::{Value, json};
 
+use crate::sql_on_fhir::rows;
+
 /// A view of one column, which takes any number of values.
 fn view(resource: &str, expression: &str) -> Result<View, Vec<Problem>> {
     let column = json!({ "name": "v", "path": expression, "collection": true });
@@ -611,8 +613,42 @@ fn mistakes_are_refused_at_load_with_their_place() {
         ("1 +", "the expression ends where a value should follow", "", ""),
         ("# 1", "`#` has no meaning here", "#", ""),
         ("/* a", "comment is not closed", "/", ""),
-        ("", "the expression ends where a value should follow", "", ""),
     ] {
         refused(expression, message, underlined, hint);
     }
+}
+
+#[test]
+fn variables_within_an_iteration_of_the_view() {
+    let resource: Value = serde_json::from_str(&patient()).unwrap();
+    let columns = json!([
+        { "name": "row", "path": "%rowIndex" },
+        { "name": "use", "path": "given.first().select(%context.use)" },
+        { "name": "id", "path": "given.first().select(%resource.id)" },
+    ]);
+    let view =
+        json!({ "resource": "Patient", "select": [{ "forEach": "name", "column": columns }] });
+    let (_, found) = rows(&view, &[resource]).unwrap();
+    let expected = json!([
+        { "row": 0, "use": "official", "id": "p1" },
+        { "row": 1, "use": "usual", "id": "p1" },
+        { "row": 2, "use": "maiden", "id": "p1" },
+    ]);
+    assert_eq!(json!(found), expected);
+}
+
+#[test]
+fn a_view_that_cannot_work_is_refused_or_ends() {
+    let column = json!({ "name": "id", "path": "id" });
+    let unclear = json!({ "resource": "Patient", "where": [{ "path": "gender" }], "select": [{ "column": [column] }] });
+    let [problem] = View::compile(&unclear).unwrap_err().try_into().unwrap();
+    assert_eq!(
+        problem.to_string(),
+        "where[0].path: `where` must be true or false, but this gives `code`"
+    );
+    let circle =
+        json!({ "resource": "Patient", "select": [{ "repeat": ["$this"], "column": [column] }] });
+    let resource: Value = serde_json::from_str(&patient()).unwrap();
+    let why = rows(&circle, &[resource]).unwrap_err();
+    assert_eq!(why, "`repeat` finds the same element again and again");
 }
