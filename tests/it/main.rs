@@ -1,7 +1,13 @@
 //! All integration tests, in one binary: each would link the whole of DataFusion.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod architecture;
+mod crash;
+mod determinism;
+mod numbers;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
+mod support;
+mod synthea;
 mod synthea_counts;

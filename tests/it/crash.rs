@@ -1,0 +1,165 @@
+//! Killed at any instant, a run leaves every table whole at one version, and the next run just works.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use kiln::query::Engine;
+use serde_json::Value;
+
+use crate::support::{block_on, export, kiln, kiln_succeeds, rows};
+
+/// Kills of a run that replaces full tables, and of one that makes the first.
+const KILLS: usize = 22;
+const KILLS_AT_FIRST: usize = 8;
+
+/// What tells one version of a table from another, by table.
+type Tables = BTreeMap<String, String>;
+
+#[test]
+fn a_killed_run_leaves_whole_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (a, b) = (Version::make(folder, "a", 30, 1), Version::make(folder, "b", 24, 2));
+    for (table, fingerprint) in &a.tables {
+        assert_ne!(fingerprint, &b.tables[table], "{table}: the versions can be told apart");
+    }
+
+    let mut draws = Draws(0x9e37_79b9_7f4a_7c15);
+    let mut seen = Seen::default();
+    for kill in 0..KILLS_AT_FIRST {
+        let _ = fs::remove_dir_all(folder.join("warehouse"));
+        killed(folder, &b, kill, &mut draws);
+        seen.add(folder, &a, &b);
+    }
+    a.run(folder);
+    let (mut old, mut new) = (&a, &b);
+    for kill in 0..KILLS {
+        killed(folder, new, kill, &mut draws);
+        seen.add(folder, old, new);
+        new.run(folder);
+        (old, new) = (new, old);
+    }
+    println!("after the kills: {seen:?}");
+    assert!(seen.old > 0 && seen.new > 0, "kills before and after commits: {seen:?}");
+}
+
+/// A pipeline, and what it makes when nobody kills it.
+struct Version {
+    pipeline: String,
+    /// A whole run, and the part of it before the commits.
+    whole: Duration,
+    before_commits: Duration,
+    tables: Tables,
+}
+
+impl Version {
+    fn make(folder: &Path, name: &str, patients: usize, seed: u64) -> Self {
+        export(&folder.join(name), patients, seed);
+        // A reject each, so that these tables differ too.
+        fs::write(folder.join(format!("{name}.ndjson")), "{\n".repeat(patients)).unwrap();
+        let pipeline = format!("{name}.toml");
+        let text = format!(
+            "[source]\npath = ['{name}', '{name}.ndjson']\n[warehouse]\npath = 'warehouse'\n\
+             [rejects]\nmax = 1000\n"
+        );
+        fs::write(folder.join(&pipeline), text).unwrap();
+        let started = Instant::now();
+        kiln_succeeds(folder, &["run", &pipeline, "--report", "report.json"]);
+        let whole = started.elapsed();
+        let report: Value =
+            serde_json::from_slice(&fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let stages = report["stages"].as_array().unwrap();
+        let commits = stages.iter().find(|s| s["stage"] == "commit").unwrap();
+        let commits = Duration::from_secs_f64(commits["seconds"].as_f64().unwrap());
+        let before_commits = whole.saturating_sub(commits);
+        Self { pipeline, whole, before_commits, tables: block_on(tables(folder)) }
+    }
+
+    /// A run to the end: every table is right, and nothing of dead runs is left that counts.
+    fn run(&self, folder: &Path) {
+        kiln_succeeds(folder, &["run", &self.pipeline]);
+        assert_eq!(block_on(tables(folder)), self.tables, "after {}", self.pipeline);
+        let staged = fs::read_dir(folder.join("warehouse/_kiln/staging"));
+        assert_eq!(staged.map_or(0, Iterator::count), 0, "staged files are left");
+    }
+}
+
+/// Starts a run and kills it: every other one somewhere in its commits, which are a small part of its time.
+fn killed(folder: &Path, version: &Version, kill: usize, draws: &mut Draws) {
+    let start = if kill.is_multiple_of(2) { Duration::ZERO } else { version.before_commits };
+    let delay = start + (version.whole - start).mul_f64(draws.next());
+    let mut command = kiln(folder, &["run", &version.pipeline]);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(delay);
+    // SIGKILL, on Unix.
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
+/// How many tables were found at which version.
+#[derive(Debug, Default)]
+struct Seen {
+    missing: usize,
+    old: usize,
+    new: usize,
+    /// Kills between two commits: tables of both versions.
+    mixed: usize,
+}
+
+impl Seen {
+    /// Every table that exists is wholly one version or wholly the other.
+    fn add(&mut self, folder: &Path, old: &Version, new: &Version) {
+        let found = block_on(tables(folder));
+        self.missing += new.tables.len() - found.len();
+        let (mut olds, mut news) = (0, 0);
+        for (table, fingerprint) in &found {
+            match fingerprint {
+                f if f == &old.tables[table] => olds += 1,
+                f if f == &new.tables[table] => news += 1,
+                f => panic!("{table} is neither version: {f}"),
+            }
+        }
+        self.old += olds;
+        self.new += news;
+        self.mixed += usize::from(olds > 0 && news > 0);
+    }
+}
+
+/// Opens every table of the warehouse and reads it through.
+async fn tables(folder: &Path) -> Tables {
+    let warehouse = folder.join("warehouse");
+    let tables = |path: &Path| path.join("_delta_log/00000000000000000000.json").exists();
+    let any = fs::read_dir(&warehouse)
+        .is_ok_and(|entries| entries.flatten().any(|entry| tables(&entry.path())));
+    if !any {
+        return Tables::new();
+    }
+    let engine = Engine::open(&warehouse).await.unwrap();
+    let mut found = Tables::new();
+    for table in engine.tables().await {
+        let columns = match table.name.as_str() {
+            "_rejects" => "count(DISTINCT file), min(file), max(line)",
+            _ => "count(DISTINCT _key), min(_key), max(_key)",
+        };
+        let sql =
+            format!(r#"SELECT count(*), count(DISTINCT _run), {columns} FROM "{}""#, table.name);
+        found.insert(table.name.clone(), format!("{:?}", rows(&engine, &sql).await));
+    }
+    found
+}
+
+/// Draws from 0 to 1, the same each time (splitmix64).
+struct Draws(u64);
+
+impl Draws {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
