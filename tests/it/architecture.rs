@@ -25,7 +25,8 @@ const COMMON: &[&str] = &["error", "suggest"];
 
 /// Crates that are the business of few modules: a change of version must not reach further.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("clap", &["cli"]),
+    // The values of `--format` are the formats of `query`.
+    ("clap", &["cli", "query"]),
     ("datafusion", &["query", "warehouse"]),
     ("deltalake", &["query", "warehouse"]),
     ("flate2", &["ingest"]),

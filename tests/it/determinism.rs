@@ -275,7 +275,7 @@ fn nasty_lines() -> Vec<u8> {
         b"nul",
         b"{\"resourceType\":5}",
     ];
-    for i in 0..40 {
+    for i in 0..16 {
         let line = match i % 4 {
             0 => patient(i),
             1 => observation(i),
@@ -287,8 +287,8 @@ fn nasty_lines() -> Vec<u8> {
         };
         text.extend(line.as_bytes());
         text.extend(if i % 3 == 0 { &b"\r\n"[..] } else { b"\n" });
-        if i % 5 == 0 {
-            text.extend(bad[i / 5]);
+        if i % 2 == 0 {
+            text.extend(bad[i / 2]);
             text.extend(b"\n \t\r\n\n");
         }
     }
