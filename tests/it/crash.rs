@@ -45,7 +45,7 @@ fn a_killed_run_leaves_whole_tables() {
         new.run(folder);
         (old, new) = (new, old);
     }
-    println!("after the kills: {seen:?}");
+    println!("{:?} and {:?} a run; after the kills: {seen:?}", a.whole, b.whole);
     assert!(seen.old > 0 && seen.new > 0, "kills before and after commits: {seen:?}");
 }
 
@@ -93,7 +93,7 @@ impl Version {
 /// Starts a run and kills it: every other one somewhere in its commits, which are a small part of its time.
 fn killed(folder: &Path, version: &Version, kill: usize, draws: &mut Draws) {
     let start = if kill.is_multiple_of(2) { Duration::ZERO } else { version.before_commits };
-    let delay = start + (version.whole - start).mul_f64(draws.next());
+    let delay = start + version.whole.saturating_sub(start).mul_f64(draws.next());
     let mut command = kiln(folder, &["run", &version.pipeline]);
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(delay);

@@ -1,4 +1,4 @@
-//! All integration tests, in one binary: each would link the whole of DataFusion.
+//! All integration tests, in one binary: each would link the whole of `DataFusion`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod architecture;

@@ -39,9 +39,11 @@ pub(crate) async fn rows(engine: &Engine, sql: &str) -> Vec<Vec<String>> {
     let mut results = engine.run(sql).unwrap();
     let mut set = results.next().await.unwrap().expect("the statement gives rows");
     while let Some(batch) = set.next().await.unwrap() {
-        let cell = |column: &dyn Array, row| match column.is_null(row) {
-            true => "∅".to_owned(),
-            false => array_value_to_string(column, row).unwrap(),
+        let cell = |column: &dyn Array, row| {
+            if column.is_null(row) {
+                return "∅".to_owned();
+            }
+            array_value_to_string(column, row).unwrap()
         };
         rows.extend(
             (0..batch.num_rows())
