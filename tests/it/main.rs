@@ -5,6 +5,7 @@ mod architecture;
 mod crash;
 mod determinism;
 mod numbers;
+mod rust_code;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
