@@ -115,6 +115,36 @@ pub(super) enum Operator {
     Contains,
 }
 
+impl Operator {
+    /// The operator that a symbol or word of the language stands for.
+    pub(super) fn of(symbol: &str) -> Self {
+        match symbol {
+            "and" => Self::And,
+            "or" => Self::Or,
+            "xor" => Self::Xor,
+            "implies" => Self::Implies,
+            "=" => Self::Equal,
+            "!=" => Self::NotEqual,
+            "~" => Self::Equivalent,
+            "!~" => Self::NotEquivalent,
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterOrEqual,
+            "+" => Self::Plus,
+            "-" => Self::Minus,
+            "*" => Self::Times,
+            "/" => Self::Divide,
+            "div" => Self::Div,
+            "mod" => Self::Mod,
+            "&" => Self::Concatenate,
+            "|" => Self::Union,
+            "in" => Self::In,
+            _ => Self::Contains,
+        }
+    }
+}
+
 /// A type that values can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -15,6 +15,7 @@ mod operators;
 mod parse;
 mod resolve;
 mod temporal;
+mod typing;
 mod value;
 
 use std::cell::RefCell;

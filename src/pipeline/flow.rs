@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
@@ -107,6 +107,7 @@ impl Flow<'_> {
         rayon::scope(|scope| {
             for _ in 0..self.threads {
                 scope.spawn(|_| {
+                    let _stop = StopOnPanic(&shared.window);
                     if let Err(error) = self.work(&shared) {
                         shared.window.stop(error);
                     }
@@ -207,8 +208,25 @@ impl Window {
         self.moved.notify_all();
     }
 
+    fn abandon(&self) {
+        // Poisoned or not: nothing is read from the state any more.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        self.moved.notify_all();
+    }
+
     fn failure(&self) -> Result<()> {
         lock(&self.state).failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Lets the other threads end when one panics: they would wait for its block for ever.
+struct StopOnPanic<'w>(&'w Window);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
     }
 }
 
@@ -413,4 +431,24 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
         Error::new(ErrorKind::Output, format!("cannot start {threads} threads: {e}")).caused_by(e)
     })?;
     Ok(pool.install(work))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_lets_waiting_threads_end() {
+        let window = Window { ahead: 1, ..Window::default() };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| window.enter(1));
+            let panicking = scope.spawn(|| {
+                let _stop = StopOnPanic(&window);
+                panic!("a bug");
+            });
+            assert!(panicking.join().is_err());
+            assert!(!waiting.join().unwrap(), "told to end");
+        });
+    }
 }

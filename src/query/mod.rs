@@ -51,8 +51,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens every table of the `warehouse` folder: each sub-folder that holds a `_delta_log` is
-    /// a table named as the folder. Folders starting with `_kiln` or a dot are not tables.
+    /// Opens every table of the `warehouse` folder: each sub-folder that holds a `_delta_log` with an
+    /// entry is a table named as the folder. Folders starting with `_kiln` or a dot are not tables.
     ///
     /// Fails with [`ErrorKind::Input`] when the folder is missing or holds no table, and with
     /// [`ErrorKind::Warehouse`] when a table's log cannot be read.
@@ -131,7 +131,7 @@ fn table_folders(warehouse: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let path = entry.map_err(unreadable)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let hidden = name.starts_with("_kiln") || name.starts_with('.');
-        if !hidden && path.join("_delta_log").is_dir() {
+        if !hidden && has_version(&path) {
             folders.insert(name.to_owned(), path);
         }
     }
@@ -143,6 +143,14 @@ fn table_folders(warehouse: &Path) -> Result<BTreeMap<String, PathBuf>> {
         .hint("run a pipeline into it first, or name another folder with `--warehouse`"));
     }
     Ok(folders)
+}
+
+/// Whether a folder has a Delta log with an entry. A log without one is what a run leaves that is killed before its
+/// first commit: there is no table yet.
+fn has_version(folder: &Path) -> bool {
+    let is_entry = |name: &Path| name.extension().is_some_and(|e| e == "json" || e == "parquet");
+    let log = folder.join("_delta_log").read_dir();
+    log.is_ok_and(|entries| entries.flatten().any(|entry| is_entry(&entry.path())))
 }
 
 /// Reads the log of the table in `folder`, up to the version current now.

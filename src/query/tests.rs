@@ -398,7 +398,12 @@ async fn a_folder_without_tables_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Input, "{error}");
         assert!(error.remedy().is_some());
     }
-    fs::create_dir_all(folder.path().join("broken/_delta_log")).unwrap();
+    // What a run leaves that is killed before its first commit.
+    let log = folder.path().join("broken/_delta_log");
+    fs::create_dir_all(&log).unwrap();
+    let error = Engine::open(folder.path()).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+    fs::write(log.join("00000000000000000000.json"), "{").unwrap();
     let error = Engine::open(folder.path()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Warehouse, "{error}");
 }

@@ -58,6 +58,10 @@ fn outcome(files: &[(&str, &[u8])], ids: &[&str], rejects: &[Place<'_>]) {
         assert!(said.lines().any(|l| l == wanted), "{name}: `{wanted}` in:\n{said}");
     }
     let done = discreet(scene.path(), &["run", "pipeline.toml"]);
+    if ids.is_empty() {
+        assert_eq!(done.code, 4, "{name}: {}", done.stderr);
+        return assert!(done.stderr.contains("an empty source never replaces tables"), "{name}");
+    }
     assert_eq!(done.code, 0, "{name}: {}", done.stderr);
     assert_eq!(texts(&query(scene.path(), "SELECT id FROM ids"), "id"), ids, "{name}");
     let sql = "SELECT file || '|' || line || '|' || byte_offset || '|' || reason || '|' || coalesce(excerpt, '') AS r FROM _rejects";
@@ -286,7 +290,7 @@ fn a_view_that_fails_on_a_resource_rejects_it_for_itself_alone() {
 #[test]
 fn excerpts_are_kept_only_if_asked_for() {
     let bad = format!("{{\"{MARKER}{}", "é".repeat(300));
-    let scene = scene(&[("p.ndjson", bad.as_bytes())]);
+    let scene = scene(&[("p.ndjson", format!("{bad}\n{}", patient("a")).as_bytes())]);
     let pipeline = fs::read_to_string(scene.path().join("pipeline.toml")).unwrap();
     let asked = pipeline.replace("max =", "keep_excerpts = true, max =");
     fs::write(scene.path().join("pipeline.toml"), asked).unwrap();

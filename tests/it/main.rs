@@ -1,13 +1,19 @@
 //! All integration tests, in one binary: each would link the whole of DataFusion.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod architecture;
 mod bad_input;
 mod cli;
 mod command;
+mod crash;
+mod determinism;
 mod fhirpath;
+mod numbers;
+mod rust_code;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
-#[allow(dead_code)]
+mod support;
+mod synthea;
 mod synthea_counts;
 mod views;

@@ -1,0 +1,162 @@
+//! Types before any resource is seen: what results have, and what names in an expression mean.
+
+use std::ops::Range;
+
+use super::SyntaxError;
+use super::expr::{Expr, ExprKind, Kind, Static, System};
+use super::functions::Gives;
+use super::parse::{Syntax, SyntaxKind};
+use super::resolve::Resolved;
+use super::value::Literal;
+use crate::fhir::{self, Type};
+use crate::suggest;
+
+pub(super) fn type_specifier(argument: &Syntax) -> Resolved<String> {
+    match &argument.kind {
+        SyntaxKind::Member(None, name) => Ok(name.clone()),
+        SyntaxKind::Member(Some(prefix), name) => match &prefix.kind {
+            SyntaxKind::Member(None, prefix) => Ok(format!("{prefix}.{name}")),
+            _ => Err(SyntaxError::new("expected the name of a type", argument.span.clone())),
+        },
+        SyntaxKind::Literal(Literal::String(name)) => Ok(name.to_string()),
+        _ => Err(SyntaxError::new("expected the name of a type", argument.span.clone())),
+    }
+}
+
+pub(super) fn type_name_literal(argument: &Syntax) -> Resolved {
+    let name = type_specifier(argument)?;
+    let name = name.trim_start_matches("FHIR.");
+    let known = Type::named(name).is_some_and(Type::is_resource);
+    if !known {
+        return Err(unknown_type(name, &argument.span));
+    }
+    let gives = Static::system(System::String);
+    Ok(Expr {
+        kind: ExprKind::Literal(Literal::String(name.into())),
+        span: argument.span.clone(),
+        gives,
+    })
+}
+
+pub(super) fn type_named(name: &str, span: &Range<usize>) -> Resolved<Kind> {
+    let found = match name.split_once('.') {
+        Some(("System", name)) => System::named(name).map(Kind::System),
+        Some(("FHIR", name)) => Type::named(name).map(Kind::Fhir),
+        _ => Type::named(name).map(Kind::Fhir).or_else(|| System::named(name).map(Kind::System)),
+    };
+    found.ok_or_else(|| unknown_type(name, span))
+}
+
+fn unknown_type(name: &str, span: &Range<usize>) -> SyntaxError {
+    const COMMON: [&str; 24] = [
+        "string",
+        "boolean",
+        "integer",
+        "decimal",
+        "date",
+        "dateTime",
+        "instant",
+        "time",
+        "code",
+        "uri",
+        "Quantity",
+        "CodeableConcept",
+        "Coding",
+        "Period",
+        "Range",
+        "Ratio",
+        "Reference",
+        "Identifier",
+        "Age",
+        "Attachment",
+        "Timing",
+        "Money",
+        "HumanName",
+        "Address",
+    ];
+    let known = COMMON.into_iter().chain(fhir::resource_types().map(Type::name));
+    let error = SyntaxError::new(format!("there is no type `{name}`"), span.clone());
+    match suggest::nearest(name, known) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
+    match gives {
+        Gives::System(system) => Static::system(system),
+        Gives::Strings => Static { kinds: vec![Kind::System(System::String)], many: true },
+        Gives::Input => input.clone(),
+        Gives::One => input.clone().single(),
+        Gives::Edge => {
+            let kinds = input.kinds.iter().map(|k| edge_kind(*k)).collect();
+            Static { kinds, many: false }
+        }
+        Gives::Each => {
+            let of = arguments.first().map_or_else(Static::unknown, |a| a.gives.clone());
+            Static { many: of.many || input.many, ..of }
+        }
+        Gives::Branches => arguments[1..]
+            .iter()
+            .map(|a| a.gives.clone())
+            .reduce(|a, b| a.or(&b))
+            .unwrap_or_else(Static::unknown),
+        Gives::Both => {
+            let mut both = arguments.iter().fold(input.clone(), |both, a| both.or(&a.gives));
+            both.many = true;
+            both
+        }
+        Gives::Extensions => {
+            let kinds = Type::named("Extension").map(Kind::Fhir).into_iter().collect();
+            Static { kinds, many: true }
+        }
+        Gives::Keys => Static { kinds: vec![Kind::System(System::String)], many: input.many },
+        Gives::Unknown => Static::unknown(),
+    }
+}
+
+/// The edges of a whole number are no whole numbers; those of a Period are dateTimes.
+fn edge_kind(kind: Kind) -> Kind {
+    match kind.name() {
+        "Period" => Kind::System(System::DateTime),
+        "Integer" | "integer" | "positiveInt" | "unsignedInt" | "integer64" => {
+            Kind::System(System::Decimal)
+        }
+        _ => kind,
+    }
+}
+
+pub(super) fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
+    match (left.gives.kinds.as_slice(), right.gives.kinds.as_slice()) {
+        ([a], [b]) if a == b => left.gives.clone().single(),
+        ([Kind::System(t @ (System::Date | System::DateTime | System::Time))], _) => {
+            Static::system(*t)
+        }
+        ([a], [Kind::System(System::Quantity)]) => Static { kinds: vec![*a], many: false },
+        ([a], [b]) if is_number(*a) && is_number(*b) => Static::system(System::Decimal),
+        _ => Static::unknown().single(),
+    }
+}
+
+fn is_number(kind: Kind) -> bool {
+    matches!(
+        kind.name(),
+        "Integer" | "Decimal" | "integer" | "decimal" | "positiveInt" | "unsignedInt" | "integer64"
+    )
+}
+
+pub(super) fn literal_type(literal: &Literal) -> Static {
+    use super::temporal::TemporalKind;
+    Static::system(match literal {
+        Literal::Boolean(_) => System::Boolean,
+        Literal::Integer(_) => System::Integer,
+        Literal::Decimal(_) => System::Decimal,
+        Literal::String(_) => System::String,
+        Literal::Quantity(_) => System::Quantity,
+        Literal::Temporal(t) => match t.kind {
+            TemporalKind::Date => System::Date,
+            TemporalKind::DateTime => System::DateTime,
+            TemporalKind::Time => System::Time,
+        },
+    })
+}
