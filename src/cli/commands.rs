@@ -9,7 +9,7 @@ use super::args::{
     Arguments, CheckArguments, Command, FlattenArguments, QueryArguments, RunArguments,
     SampleArguments, SchemaArguments, TableFormat, Threads,
 };
-use super::progress::{self, Watch};
+use super::progress::Watch;
 use super::prompt::{self, PromptOptions};
 use super::{ddl, report};
 use crate::error::{Error, ErrorKind, Result};
@@ -82,19 +82,14 @@ fn refuse(findings: &[Finding]) -> Error {
 fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
     let progress = Progress::default();
     let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
-    block_on(async {
-        let watch = Watch::start(&pipeline.name);
-        let done =
-            progress::while_watched(&watch, &progress, pipeline::run(pipeline, &options)).await;
-        watch.stop();
-        let done = done?;
-        report::run(&done);
-        if let Some(path) = report_file {
-            let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
-            fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
-        }
-        answer(pipeline).await
-    })
+    let watch = Watch::start(&pipeline.name);
+    let done = watch.over(&progress, || block_on(pipeline::run(pipeline, &options)))?;
+    report::run(&done);
+    if let Some(path) = report_file {
+        let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
+        fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
+    }
+    block_on(answer(pipeline))
 }
 
 /// The queries of a pipeline, on the screen.
@@ -138,15 +133,9 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
         threads,
         progress: &progress,
     };
-    let watch = Watch::start("flatten");
-    let outcome = std::thread::scope(|scope| {
-        let done = watch.scope(scope, &progress);
-        let outcome = pipeline::flatten(&flow, inputs, outputs, arguments.max_rejects);
-        drop(done);
-        outcome
-    });
-    watch.stop();
-    report::flattened(&outcome?, &views);
+    let outcome = Watch::start("flatten")
+        .over(&progress, || pipeline::flatten(&flow, inputs, outputs, arguments.max_rejects))?;
+    report::flattened(&outcome, &views);
     Ok(())
 }
 

@@ -1,10 +1,9 @@
 //! Where the work stands: a bar with bytes, rows and rate on a terminal, a plain line now and then elsewhere.
 
-use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::Scope;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,15 +36,18 @@ impl Watch {
         Self { bar, name: name.to_owned(), started: Instant::now() }
     }
 
-    /// Shows, on a thread of the scope, until what it gives is dropped.
-    pub(super) fn scope<'s>(
-        &'s self,
-        scope: &'s Scope<'s, '_>,
-        progress: &'s Progress,
-    ) -> Sender<()> {
-        let (alive, ended) = channel();
-        scope.spawn(move || self.follow(progress, &ended));
-        alive
+    /// Runs `work` while a thread shows its progress.
+    pub(super) fn over<T>(self, progress: &Progress, work: impl FnOnce() -> T) -> T {
+        let done = thread::scope(|scope| {
+            let (alive, ended) = channel();
+            let shown = &self;
+            scope.spawn(move || shown.follow(progress, &ended));
+            let done = work();
+            drop(alive);
+            done
+        });
+        self.bar.finish_and_clear();
+        done
     }
 
     fn follow(&self, progress: &Progress, ended: &Receiver<()>) {
@@ -72,29 +74,6 @@ impl Watch {
                 "{name}: {done} % of {} MB, {rows} rows, {rate:.0} MB/s",
                 total / 1_000_000
             ));
-        }
-    }
-
-    /// Takes the bar away.
-    pub(super) fn stop(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// Runs `work` while its progress is shown.
-pub(super) async fn while_watched<T>(
-    watch: &Watch,
-    progress: &Progress,
-    work: impl Future<Output = T>,
-) -> T {
-    let terminal = io::stderr().is_terminal();
-    let mut ticks = tokio::time::interval(if terminal { REDRAW } else { PLAIN });
-    ticks.tick().await;
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = ticks.tick() => watch.show(progress, terminal),
         }
     }
 }

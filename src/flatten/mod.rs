@@ -3,7 +3,9 @@
 //! A view knows its Arrow schema before any data is read. Flattening one resource cannot half-succeed: its rows are
 //! complete before the first of them reaches a column.
 
+mod cell_type;
 mod column;
+mod decimal;
 mod problem;
 mod rows;
 mod select;
@@ -17,7 +19,8 @@ use bumpalo::Bump;
 use serde_json::Value;
 use simd_json::Node;
 
-pub use column::{CellType, Column};
+pub use cell_type::CellType;
+pub use column::Column;
 pub use problem::{Problem, Severity};
 
 use crate::fhir::{self, Type};

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::column::{CellType, Column, Family, family, only_kind};
+use super::cell_type::{CellType, Family, family, only_kind};
+use super::column::Column;
 use super::problem::Problem;
 use super::view_definition::{
     ColumnDefinition, Constant, Expression, IterationDefinition, SelectDefinition,

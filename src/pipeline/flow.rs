@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
 use super::output::TableOutput;
 use super::rejects::{Reject, RejectLog};
+use super::window::{StopOnPanic, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Temporal;
 use crate::flatten::{Counts, Flattener, Source, View};
@@ -102,7 +103,7 @@ impl Flow<'_> {
             blocks: Blocks::new(inputs.clone(), self.input),
             outputs,
             account: Mutex::new(Account::new(inputs, self.views, rejects)),
-            window: Window { ahead: AHEAD * self.threads as u64, ..Window::default() },
+            window: Window::new(AHEAD * self.threads as u64),
         };
         rayon::scope(|scope| {
             for _ in 0..self.threads {
@@ -149,7 +150,8 @@ impl Flow<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Takes a lock that no thread can have poisoned without ending the run.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no thread panicked while it held the lock")
 }
 
@@ -159,75 +161,6 @@ struct Shared<'s> {
     outputs: &'s [TableOutput],
     account: Mutex<Account>,
     window: Window,
-}
-
-/// Keeps threads from running far ahead of the slowest block, and takes the first error.
-#[derive(Default)]
-struct Window {
-    ahead: u64,
-    state: Mutex<WindowState>,
-    moved: Condvar,
-}
-
-#[derive(Default)]
-struct WindowState {
-    /// The lowest block not left.
-    lowest: u64,
-    /// Blocks left above it.
-    left: std::collections::BTreeSet<u64>,
-    stopped: bool,
-    failure: Option<Error>,
-}
-
-impl Window {
-    /// Waits until the block is near enough to the lowest; `false` if the work has been stopped. Never waits with the
-    /// lowest block in hand, so somebody always goes on.
-    fn enter(&self, index: u64) -> bool {
-        let mut state = lock(&self.state);
-        while !state.stopped && index >= state.lowest + self.ahead {
-            state = self.moved.wait(state).expect("no thread panicked while it held the lock");
-        }
-        !state.stopped
-    }
-
-    fn leave(&self, index: u64) {
-        let mut state = lock(&self.state);
-        state.left.insert(index);
-        let mut lowest = state.lowest;
-        while state.left.remove(&lowest) {
-            lowest += 1;
-        }
-        state.lowest = lowest;
-        self.moved.notify_all();
-    }
-
-    fn stop(&self, error: Error) {
-        let mut state = lock(&self.state);
-        state.stopped = true;
-        state.failure.get_or_insert(error);
-        self.moved.notify_all();
-    }
-
-    fn abandon(&self) {
-        // Poisoned or not: nothing is read from the state any more.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
-        self.moved.notify_all();
-    }
-
-    fn failure(&self) -> Result<()> {
-        lock(&self.state).failure.take().map_or(Ok(()), Err)
-    }
-}
-
-/// Lets the other threads end when one panics: they would wait for its block for ever.
-struct StopOnPanic<'w>(&'w Window);
-
-impl Drop for StopOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.abandon();
-        }
-    }
 }
 
 /// A resource that a view failed on.
@@ -431,24 +364,4 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
         Error::new(ErrorKind::Output, format!("cannot start {threads} threads: {e}")).caused_by(e)
     })?;
     Ok(pool.install(work))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_lets_waiting_threads_end() {
-        let window = Window { ahead: 1, ..Window::default() };
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| window.enter(1));
-            let panicking = scope.spawn(|| {
-                let _stop = StopOnPanic(&window);
-                panic!("a bug");
-            });
-            assert!(panicking.join().is_err());
-            assert!(!waiting.join().unwrap(), "told to end");
-        });
-    }
 }

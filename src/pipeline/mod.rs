@@ -10,6 +10,7 @@ mod rejects;
 mod report;
 mod run;
 mod schemas;
+mod window;
 
 use std::sync::Arc;
 
