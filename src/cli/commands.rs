@@ -84,12 +84,15 @@ fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) ->
     let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
     let watch = Watch::start(&pipeline.name);
     let done = watch.over(&progress, || block_on(pipeline::run(pipeline, &options)))?;
-    report::run(&done);
+    report::run(&done.report);
     if let Some(path) = report_file {
-        let json = serde_json::to_vec_pretty(&done).expect("a report is plain data");
+        let json = serde_json::to_vec_pretty(&done.report).expect("a report is plain data");
         fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
     }
-    block_on(answer(pipeline))
+    match done.refused {
+        Some(error) => Err(error),
+        None => block_on(answer(pipeline)),
+    }
 }
 
 /// The queries of a pipeline, on the screen.

@@ -21,7 +21,7 @@ pub use flow::{Flow, Outcome, Progress, Times, on_threads};
 pub use output::{TableOutput, TextTable};
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{FileCounts, RunReport, TableReport};
-pub use run::{RunOptions, check_rejects, flatten, moment, run};
+pub use run::{Done, RunOptions, check_rejects, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
 
 use crate::flatten::View;

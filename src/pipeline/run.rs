@@ -13,7 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Temporal;
 use crate::ingest::{self, Inputs};
 use crate::sample::Sample;
-use crate::warehouse::{CommitInfo, ParquetOptions, PartFile, Staging, TableWriter, Warehouse};
+use crate::warehouse::{
+    CommitInfo, Committed, ParquetOptions, PartFile, Staging, TableWriter, Warehouse,
+};
 
 /// What differs from run to run.
 pub struct RunOptions<'o> {
@@ -25,10 +27,19 @@ pub struct RunOptions<'o> {
     pub run: Option<String>,
 }
 
+/// A run that read its whole source.
+#[derive(Debug)]
+pub struct Done {
+    /// The account, which is also in the warehouse.
+    pub report: RunReport,
+    /// Why nothing was committed, if nothing was.
+    pub refused: Option<Error>,
+}
+
 /// Runs a pipeline: every table gets the resources of the source as its whole content, in one commit each.
 ///
 /// If more is rejected than the pipeline allows, or anything fails, no table changes.
-pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunReport> {
+pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> {
     let started = Instant::now();
     let (now, micros) = moment();
     let run = options.run.clone().unwrap_or_else(|| run_name(&now));
@@ -41,20 +52,19 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<RunRep
         on_threads(options.threads, || stage(pipeline, options, &staging, inputs, &run, now))??;
 
     let mut report = passed.report(pipeline, options, &run, &now);
-    if let Err(error) = check_worth(&passed.outcome, pipeline.max_rejects) {
+    let refused = check_worth(&passed.outcome, pipeline.max_rejects).err();
+    if let Some(error) = &refused {
         report.outcome = format!("{}; nothing was committed", error.message());
-        report.seconds = started.elapsed().as_secs_f64();
-        let saved = save(&pipeline.warehouse, &report)?;
-        return Err(error.at("report", saved.display()));
+    } else {
+        let committing = Instant::now();
+        let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
+        commit(pipeline, &staging, &passed, &info, &mut report).await?;
+        report.stages.push(Stage::timed("commit", committing.elapsed()));
+        "committed".clone_into(&mut report.outcome);
     }
-    let committing = Instant::now();
-    let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
-    commit(pipeline, &staging, &passed, &info, &mut report).await?;
-    report.stages.push(Stage::timed("commit", committing.elapsed()));
-    "committed".clone_into(&mut report.outcome);
     report.seconds = started.elapsed().as_secs_f64();
-    save(&pipeline.warehouse, &report)?;
-    Ok(report)
+    let saved = save(&pipeline.warehouse, &report)?;
+    Ok(Done { report, refused: refused.map(|e| e.at("report", saved.display())) })
 }
 
 /// Whether what was read may replace the tables: not if it holds nothing, and not if too much of it was rejected.
@@ -184,11 +194,21 @@ async fn commit(
         let done =
             staging.commit_replace(&view.name, &table_schema(view), &staged.parts[i], info).await?;
         report.tables[i].version = Some(done.version);
-        report.warnings.extend(done.warning.map(|w| w.to_string()));
+        settle(&view.name, done, report)?;
     }
     let done = staging.commit_replace(REJECTS_TABLE, &SCHEMA, &staged.rejects, info).await?;
+    settle(REJECTS_TABLE, done, report)
+}
+
+/// A transaction is numbered by the clock. Where the table has a later one, the clock went back, and the table was
+/// not changed.
+fn settle(table: &str, done: Committed, report: &mut RunReport) -> Result<()> {
     report.warnings.extend(done.warning.map(|w| w.to_string()));
-    Ok(())
+    if !done.already {
+        return Ok(());
+    }
+    let message = format!("`{table}` was last changed by a run that began later than this one");
+    Err(Error::new(ErrorKind::Warehouse, message).hint("set the clock right and run again"))
 }
 
 fn save(warehouse: &Path, report: &RunReport) -> Result<PathBuf> {

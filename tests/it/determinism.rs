@@ -105,7 +105,7 @@ fn run(input: &Path, warehouse: &Path, threads: usize, cut: (u64, usize)) -> Fil
     };
     let progress = Progress::default();
     let options = RunOptions { threads, progress: &progress, run: Some("run".into()) };
-    let report = block_on(pipeline::run(&pipeline, &options)).unwrap();
+    let report = block_on(pipeline::run(&pipeline, &options)).unwrap().report;
     let account = format!("{:?} {:?} {:?}", report.files, report.tables, report.rejects);
     let mut found = Files::from([("account".into(), account.into_bytes())]);
     for table in fs::read_dir(warehouse).unwrap().map(|e| e.unwrap().path()) {
