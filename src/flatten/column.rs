@@ -224,18 +224,18 @@ fn append_text<'a>(
 ) -> bool {
     match item {
         None => builder.append_null(),
-        Some(Item::String(text)) => builder.append_value(text),
+        Some(Item::String(text)) => return push_text(builder, text),
         Some(Item::Element(e)) => {
             if let Some(text) = doc.text(e.at) {
-                builder.append_value(text);
+                return push_text(builder, text);
             } else if !doc.present(e.at) {
                 builder.append_null();
             } else if let Some(number) = doc.number_text(e.at) {
-                builder.append_value(number);
+                return push_text(builder, number);
             } else {
                 let mut json = String::new();
                 doc.json(e.at, &mut json);
-                builder.append_value(json);
+                return push_text(builder, &json);
             }
         }
         Some(computed) => {
@@ -252,6 +252,13 @@ fn append_text<'a>(
         }
     }
     true
+}
+
+/// Adds a text, or null where the batch would outgrow Arrow's 32-bit offsets: a long text in very many rows.
+fn push_text(builder: &mut StringBuilder, text: &str) -> bool {
+    let fits = builder.values_slice().len() + text.len() <= i32::MAX as usize;
+    builder.append_option(fits.then_some(text));
+    fits
 }
 
 fn whole(item: Item<'_>) -> Option<i64> {

@@ -154,6 +154,9 @@ impl Counts {
     }
 }
 
+/// Bytes of an arena that are kept from resource to resource.
+const MOST_KEPT: usize = 8 << 20;
+
 /// Flattens resources of one view on one thread: resources in, record batches out.
 pub struct Flattener<'v> {
     view: &'v View,
@@ -183,6 +186,10 @@ impl<'v> Flattener<'v> {
 
     /// Adds the rows of one resource. An error means that this resource gives no row of this view, and why.
     pub fn add(&mut self, source: Source<'_>) -> Result<(), EvalError> {
+        // An arena keeps its room; that of an exceptional resource is given back.
+        if self.arena.allocated_bytes() > MOST_KEPT {
+            self.arena = Bump::new();
+        }
         self.arena.reset();
         let doc = Document {
             nodes: source.nodes,

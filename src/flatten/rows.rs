@@ -20,8 +20,13 @@ impl<'a> Rows<'a> {
         Self { cells: ArenaVec::new_in(cx.doc.arena), count: 0 }
     }
 
+    /// Columns; 0 without rows.
+    fn width(&self) -> usize {
+        self.cells.len().checked_div(self.count).unwrap_or(0)
+    }
+
     fn row(&self, index: usize) -> &[Cell<'a>] {
-        let width = self.cells.len() / self.count;
+        let width = self.width();
         &self.cells[index * width..(index + 1) * width]
     }
 }
@@ -90,8 +95,7 @@ impl Select {
         }
         let mut own = ArenaVec::new_in(cx.doc.arena);
         self.cells(focus, cx, &mut own)?;
-        multiply(&own, &parts, rows);
-        Ok(())
+        multiply(&own, &parts, rows)
     }
 
     fn cells<'a>(
@@ -138,9 +142,22 @@ fn several(column: &ColumnExpr, found: usize) -> EvalError {
     EvalError { message, span: 0..0 }
 }
 
+/// Cells that one resource may make: half a gigabyte of them. Beyond it selects were multiplied that should have been
+/// joined, and the rows would fill the memory.
+const MOST_CELLS: usize = 32 << 20;
+
 /// The Cartesian product, the last part varying fastest.
-fn multiply<'a>(own: &[Cell<'a>], parts: &[Rows<'a>], rows: &mut Rows<'a>) {
-    let total: usize = parts.iter().map(|p| p.count).product();
+fn multiply<'a>(
+    own: &[Cell<'a>],
+    parts: &[Rows<'a>],
+    rows: &mut Rows<'a>,
+) -> Result<(), EvalError> {
+    let width: usize = own.len() + parts.iter().map(Rows::width).sum::<usize>();
+    let total = parts.iter().try_fold(1, |total: usize, part| total.checked_mul(part.count));
+    let Some(total) = total.filter(|total| total.saturating_mul(width) <= MOST_CELLS) else {
+        let message = "the selects multiply to more rows than one resource may make".to_owned();
+        return Err(EvalError { message, span: 0..0 });
+    };
     for n in 0..total {
         rows.cells.extend_from_slice(own);
         let mut repeats = total;
@@ -150,6 +167,7 @@ fn multiply<'a>(own: &[Cell<'a>], parts: &[Rows<'a>], rows: &mut Rows<'a>) {
         }
     }
     rows.count += total;
+    Ok(())
 }
 
 /// No resource is nested deeper (the parser's own limit): whoever gets here goes in circles.

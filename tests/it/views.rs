@@ -216,3 +216,15 @@ fn views_that_contradict_themselves_are_refused() {
         refused(&view, problems);
     }
 }
+
+#[test]
+fn a_product_that_would_fill_the_memory_is_an_error_of_the_resource() {
+    let names: Vec<_> = (0..7000).map(|i| json!({ "family": i.to_string() })).collect();
+    let each = |name| json!({ "forEach": "name", "column": [column(name, "family")] });
+    let view = json!({ "resource": "Patient", "select": [each("a"), each("b")] });
+    let patient = |names: &[Value]| json!({ "resourceType": "Patient", "name": names });
+    let (_, found) = rows(&view, &[patient(&names[..100])]).unwrap();
+    assert_eq!(found.len(), 10_000);
+    let refused = rows(&view, &[patient(&names)]).unwrap_err();
+    assert_eq!(refused, "the selects multiply to more rows than one resource may make");
+}
