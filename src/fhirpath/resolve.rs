@@ -244,7 +244,9 @@ fn type_test(operator: &str, input: Expr, name: &str, span: Range<usize>) -> Res
         return Ok(Expr { kind: ExprKind::Is { input: Box::new(input), wanted }, span, gives });
     }
     let gives = Static { kinds: vec![wanted], many: input.gives.many && operator == "ofType" };
-    if let (Expr { kind: ExprKind::Path { .. }, .. }, Kind::Fhir(of)) = (&input, wanted) {
+    // `as` must see all values, to fail where there are several.
+    let narrows = operator == "ofType" || !input.gives.many;
+    if let (ExprKind::Path { .. }, Kind::Fhir(of), true) = (&input.kind, wanted, narrows) {
         return narrow(input, of, span, gives);
     }
     Ok(Expr {

@@ -218,6 +218,7 @@ impl Temporal {
             "year" => moved.add_months(amount.checked_mul(12)?)?,
             "month" if self.precision == Precision::Year => moved.add_months(amount / 12 * 12)?,
             "month" => moved.add_months(amount)?,
+            "millisecond" | "ms" => moved.add_milliseconds(amount)?,
             _ => moved.add_seconds(amount.checked_mul(seconds_of(unit)?)?)?,
         }
         (1..=9999).contains(&moved.fields[0]).then_some(moved)
@@ -232,6 +233,16 @@ impl Temporal {
         self.fields[1] = total.rem_euclid(12) as i32 + 1;
         self.fields[2] = self.fields[2].min(month_length(self.fields[0], self.fields[1]));
         Some(())
+    }
+
+    fn add_milliseconds(&mut self, amount: i64) -> Option<()> {
+        if self.precision < Precision::Second {
+            return self.add_seconds(amount / 1000);
+        }
+        let nanos = i64::from(self.nanos) + amount.rem_euclid(1000) * 1_000_000;
+        self.nanos = (nanos % 1_000_000_000) as u32;
+        self.fraction_digits = self.fraction_digits.max(3);
+        self.add_seconds(amount.div_euclid(1000) + nanos / 1_000_000_000)
     }
 
     fn add_seconds(&mut self, seconds: i64) -> Option<()> {
@@ -500,6 +511,9 @@ mod tests {
         assert_eq!(Temporal::date("1970-06").unwrap().boundary(false).to_string(), "1970-06-30");
         assert_eq!(Temporal::time("12:34:00").unwrap().boundary(false).to_string(), "12:34:00.999");
         assert_eq!(t("2020-01-31").plus(1, "month").unwrap().to_string(), "2020-02-29");
+        let late = t("2020-01-31T23:59:59.999Z");
+        assert_eq!(late.plus(2, "ms").unwrap().to_string(), "2020-02-01T00:00:00.001Z");
+        assert_eq!(late.plus(-999, "ms").unwrap().to_string(), "2020-01-31T23:59:59.000Z");
         assert_eq!(
             t("2020-01-31T23:30:00Z").plus(45, "minute").unwrap().to_string(),
             "2020-02-01T00:15:00Z"

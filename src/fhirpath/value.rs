@@ -215,6 +215,9 @@ pub(super) fn compare<'a>(
     match (a, b) {
         (Item::String(x), Item::String(y)) => Ok(Some(x.cmp(y))),
         (Item::Temporal(x), Item::Temporal(y)) => Ok(x.compare(&y)),
+        (Item::String(_), Item::Temporal(_)) | (Item::Temporal(_), Item::String(_)) => {
+            Err("a text, or a malformed date, cannot be compared with a date or time")
+        }
         _ => compare_numbers(a, b).map_err(|_| "values of different types have no order"),
     }
 }

@@ -508,6 +508,7 @@ fn what_one_resource_cannot_answer_is_an_error_of_that_resource() {
         ("name.given + 'x'", "a single value is wanted here, there are several"),
         ("gender < 1", "values of different types have no order"),
         ("(name.given | 'x') as string", "`as` wants a single value"),
+        ("name.given as string", "`as` wants a single value"),
         ("name.given and true", "a single boolean is wanted here, there are several values"),
         ("'a' - 1", "these types cannot be combined by this operator"),
         ("1 & 'a'", "`&` joins texts; `toString()` makes one"),
