@@ -256,7 +256,7 @@ fn append_text<'a>(
 
 /// Adds a text, or null where the batch would outgrow Arrow's 32-bit offsets: a long text in very many rows.
 fn push_text(builder: &mut StringBuilder, text: &str) -> bool {
-    let fits = builder.values_slice().len() + text.len() <= i32::MAX as usize;
+    let fits = i32::try_from(builder.values_slice().len() + text.len()).is_ok();
     builder.append_option(fits.then_some(text));
     fits
 }
