@@ -11,6 +11,24 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, c)| c)
 }
 
+/// At most three of `candidates` that are spelt like `name`, the nearest first.
+pub fn several<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Vec<&'c str> {
+    let name = name.to_lowercase();
+    let tolerance = (name.chars().count() / 3).max(1);
+    let mut near: Vec<_> = candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let distance = distance(&name, &lower);
+            let part = name.len() >= 3 && (lower.contains(&name) || name.contains(&lower));
+            (distance <= tolerance || part).then_some((distance, candidate))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, candidate)| candidate).collect()
+}
+
 /// Edits from one word to the other: insertions, deletions, replacements and swaps of neighbours; case counts nothing.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
@@ -44,6 +62,23 @@ mod tests {
             ("gendre", Some("gender")),
         ] {
             assert_eq!(nearest(name, ["birthDate", "name", "gender"]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn several_names_nearest_first() {
+        let tables = ["patient", "observation", "observation_component", "condition", "_rejects"];
+        for (name, expected) in [
+            ("pateint", vec!["patient"]),
+            ("Patients", vec!["patient"]),
+            ("observations", vec!["observation"]),
+            ("observ", vec!["observation", "observation_component"]),
+            ("component", vec!["observation_component"]),
+            ("rejects", vec!["_rejects"]),
+            ("x", vec![]),
+            ("encounter", vec![]),
+        ] {
+            assert_eq!(several(name, tables), expected, "{name}");
         }
     }
 }

@@ -53,11 +53,6 @@ fn demo(threads: Threads) -> Result<()> {
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
-    let mistakes = block_on(pipeline.check_queries())?;
-    mistakes.iter().for_each(report::error);
-    if !mistakes.is_empty() {
-        return Err(pipeline::refuse(mistakes.len()));
-    }
     execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
@@ -80,6 +75,11 @@ fn refuse(findings: &[Finding]) -> Error {
 }
 
 fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+    let mistakes = block_on(pipeline.check_queries())?;
+    mistakes.iter().for_each(report::error);
+    if !mistakes.is_empty() {
+        return Err(pipeline::refuse(mistakes.len()));
+    }
     let progress = Progress::default();
     let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
     let watch = Watch::start(&pipeline.name);

@@ -32,14 +32,6 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Index of the node after the value at `at`.
-    pub fn after(&self, at: usize) -> usize {
-        match self.nodes[at] {
-            Node::Object { count, .. } | Node::Array { count, .. } => at + count + 1,
-            Node::String(_) | Node::Static(_) => at + 1,
-        }
-    }
-
     /// Keys and value indexes of the object at `at`; nothing if it is none.
     pub fn entries(&self, at: u32) -> Entries<'a> {
         let at = at as usize;

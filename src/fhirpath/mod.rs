@@ -61,18 +61,6 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// Names without any constant.
-pub struct NoNames;
-
-impl Names for NoNames {
-    fn constant(&self, _: &str) -> Option<Literal> {
-        None
-    }
-    fn constants(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// Compiles expressions for one resource type.
 pub struct Compiler<'n> {
     resolver: resolve::Resolver<'n>,
@@ -111,11 +99,6 @@ impl<'n> Compiler<'n> {
         }
         let borrowed: Vec<_> = trees.iter().collect();
         self.resolver.context.replace(Static::unknown());
-        self.resolver.descent(&borrowed, focus).map_err(|e| {
-            let at = paths
-                .iter()
-                .position(|p| p.get(e.span.clone()).is_some_and(|t| e.message.contains(t)));
-            (at.unwrap_or(0), e)
-        })
+        self.resolver.descent(&borrowed, focus)
     }
 }

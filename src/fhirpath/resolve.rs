@@ -179,14 +179,19 @@ impl Resolver<'_> {
             }
             Scope::Descent => arguments
                 .iter()
-                .map(|a| self.descent(&[a], input).map(|mut e| e.remove(0)))
+                .map(|a| self.descent(&[a], input).map(|mut e| e.remove(0)).map_err(|(_, e)| e))
                 .collect(),
             Scope::TypeName => arguments.iter().map(type_name_literal).collect(),
         }
     }
 
     /// Expressions that are applied to their own results (`repeat`): their focus is the input or any of their results.
-    pub(super) fn descent(&self, paths: &[&Syntax], start: &Static) -> Resolved<Vec<Expr>> {
+    /// The error comes with the index of the path.
+    pub(super) fn descent(
+        &self,
+        paths: &[&Syntax],
+        start: &Static,
+    ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
         let mut focus = start.clone().single();
         loop {
             let found: Vec<_> = paths.iter().map(|p| self.expression(p, &focus)).collect();
@@ -196,7 +201,8 @@ impl Resolver<'_> {
             }
             wider.many = false;
             if wider == focus {
-                return found.into_iter().collect();
+                let numbered = found.into_iter().enumerate();
+                return numbered.map(|(i, path)| path.map_err(|e| (i, e))).collect();
             }
             focus = wider;
         }

@@ -208,11 +208,6 @@ impl<'v> Flattener<'v> {
         added.map(|_| ())
     }
 
-    /// Rows waiting for the next batch.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// The rows so far as a batch, and the counts so far; both begin anew.
     pub fn finish(&mut self) -> (RecordBatch, Counts) {
         let key = self.key.as_mut().map(|k| Arc::new(k.finish()) as ArrayRef);
@@ -242,13 +237,12 @@ fn append(
     key: Option<&mut StringBuilder>,
 ) -> Result<usize, EvalError> {
     let cx = Context::new(doc, view.resource, now);
-    let focus = Item::Element(doc.root_element(Some(view.resource)));
     for filter in &view.filters {
-        if !passes(filter, focus, &cx)? {
+        if !passes(filter, &cx)? {
             return Ok(0);
         }
     }
-    let rows = view.select.rows(focus, &cx)?;
+    let rows = view.select.rows(cx.focus, &cx)?;
     for row in rows.cells.chunks(builders.len().max(1)) {
         for (builder, cell) in builders.iter_mut().zip(row) {
             builder.append(*cell, doc);
@@ -262,8 +256,8 @@ fn append(
 }
 
 /// A criterion must give a boolean; nothing counts as false (SQL on FHIR, "where").
-fn passes<'a>(filter: &'a Expr, focus: Item<'a>, cx: &Context<'a>) -> Result<bool, EvalError> {
-    match filter.eval(focus, cx)? {
+fn passes<'a>(filter: &'a Expr, cx: &Context<'a>) -> Result<bool, EvalError> {
+    match filter.eval(cx.focus, cx)? {
         [] => Ok(false),
         [one] => match one.system(cx.doc) {
             Some(Item::Boolean(b)) => Ok(b),

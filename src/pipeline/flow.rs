@@ -3,13 +3,14 @@
 //! rayon's threads each take the next block, parse and flatten it, and hand its batches on under the block's number.
 //! Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
+use super::in_order::InOrder;
 use super::output::TableOutput;
 use super::rejects::{Reject, RejectLog};
 use super::window::{StopOnPanic, Window};
@@ -297,8 +298,7 @@ fn with_run(batch: RecordBatch, run: Option<&str>) -> RecordBatch {
 struct Account {
     inputs: Arc<Inputs>,
     tally: Tally,
-    next: u64,
-    early: BTreeMap<u64, BlockDone>,
+    blocks: InOrder<BlockDone>,
     names: Vec<String>,
     counts: Vec<Counts>,
     rejects: RejectLog,
@@ -310,8 +310,7 @@ impl Account {
         Self {
             tally: Tally::new(inputs.clone()),
             inputs,
-            next: 0,
-            early: BTreeMap::new(),
+            blocks: InOrder::new(),
             names: views.iter().map(|v| v.name.clone()).collect(),
             counts: vec![Counts::default(); views.len()],
             rejects,
@@ -320,9 +319,8 @@ impl Account {
     }
 
     fn add(&mut self, index: u64, done: BlockDone) -> Result<()> {
-        self.early.insert(index, done);
-        while let Some(done) = self.early.remove(&self.next) {
-            self.next += 1;
+        self.blocks.put(index, done);
+        while let Some(done) = self.blocks.next() {
             self.settle(done)?;
         }
         Ok(())

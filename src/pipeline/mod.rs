@@ -5,6 +5,7 @@
 
 mod definition;
 mod flow;
+mod in_order;
 mod output;
 mod rejects;
 mod report;

@@ -1,7 +1,6 @@
 //! Where the batches of one view go: Parquet files, or text. Both take numbered batches from any thread and write
 //! them in the order of their numbers.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Mutex;
@@ -9,6 +8,7 @@ use std::sync::Mutex;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::in_order::InOrder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Encode, Format, Partial, Sink};
 use crate::warehouse::{PartFile, TableWriter};
@@ -48,8 +48,7 @@ pub struct TextTable {
 }
 
 struct State {
-    next: u64,
-    early: BTreeMap<u64, Vec<RecordBatch>>,
+    batches: InOrder<Vec<RecordBatch>>,
     encoder: Box<dyn Encode>,
 }
 
@@ -59,11 +58,7 @@ impl TextTable {
         let mut encoder = format.encoder(to, None);
         let name = name.display().to_string();
         encoder.begin(schema).map_err(|e| failed(&name, e))?;
-        Ok(Self {
-            state: Mutex::new(State { next: 0, early: BTreeMap::new(), encoder }),
-            name,
-            file: None,
-        })
+        Ok(Self { state: Mutex::new(State { batches: InOrder::new(), encoder }), name, file: None })
     }
 
     /// Writes a file, which appears when it is whole.
@@ -80,15 +75,13 @@ impl TextTable {
     fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
         // A poisoned lock means that another thread panicked while writing; so does this one.
         let mut state = self.state.lock().expect("no thread panicked while writing");
-        state.early.insert(number, batches);
-        loop {
-            let next = state.next;
-            let Some(batches) = state.early.remove(&next) else { return Ok(()) };
+        state.batches.put(number, batches);
+        while let Some(batches) = state.batches.next() {
             for batch in &batches {
                 state.encoder.batch(batch).map_err(|e| failed(&self.name, e))?;
             }
-            state.next += 1;
         }
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {

@@ -7,8 +7,8 @@ use arrow::error::ArrowError;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 
 use super::catalog::quoted;
-use super::suggest::nearest;
 use crate::error::{Error, ErrorKind};
+use crate::suggest::several;
 
 /// More of a line than this is not shown around a mistake, on either side of it.
 const CONTEXT: usize = 60;
@@ -102,7 +102,7 @@ fn unknown_column(field: &Column, valid: &[Column], sql: &str) -> Error {
     let of = field.relation.as_ref().map_or_else(String::new, |t| format!(" in `{}`", t.table()));
     let error =
         Error::new(ErrorKind::Definition, format!("there is no column `{}`{of}", field.name));
-    if sql.contains(&format!("\"{}\"", field.name)) && nearest(&field.name, names(valid)).is_empty()
+    if sql.contains(&format!("\"{}\"", field.name)) && several(&field.name, names(valid)).is_empty()
     {
         return error.hint(format!("text is written in single quotes: '{}'", field.name));
     }
@@ -139,7 +139,7 @@ fn did_you_mean(name: &str, what: &str, all: &[&str]) -> Option<String> {
         return None;
     }
     let near: Vec<_> =
-        nearest(name, all.iter().copied()).iter().map(|n| format!("`{}`", quoted(n))).collect();
+        several(name, all.iter().copied()).iter().map(|n| format!("`{}`", quoted(n))).collect();
     let question = if near.is_empty() {
         String::new()
     } else {

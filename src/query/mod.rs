@@ -13,7 +13,6 @@ mod output;
 mod parquet;
 mod results;
 mod statement;
-mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;

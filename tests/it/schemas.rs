@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
-use kiln::fhirpath::Temporal;
-use kiln::flatten::{Flattener, Source, View};
+use kiln::flatten::View;
 use serde_json::{Map, Value, json};
+
+use crate::support::{flattened, json_cell};
 
 fn schemas() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
@@ -74,15 +74,8 @@ fn assert_row(view: &str, i: usize, row: &Value, wanted: &Value) {
 }
 
 fn rows(view: &View, fixture: &Path) -> Vec<Value> {
-    let mut flattener =
-        Flattener::new(view, false, Temporal::date_time("2026-01-01T00:00:00Z").unwrap());
-    for line in fs::read_to_string(fixture).unwrap().lines() {
-        let mut scratch = line.as_bytes().to_vec();
-        let base = scratch.as_ptr() as usize;
-        let tape = simd_json::to_tape(&mut scratch).unwrap();
-        flattener.add(Source { nodes: &tape.0, root: 0, raw: line.as_bytes(), base }).unwrap();
-    }
-    let (batch, _) = flattener.finish();
+    let text = fs::read_to_string(fixture).unwrap();
+    let batch = flattened(view, text.lines().map(str::to_owned)).unwrap();
     let schema = batch.schema();
     let row = |i: usize| {
         let cells = schema.fields().iter().zip(batch.columns());
@@ -94,17 +87,5 @@ fn rows(view: &View, fixture: &Path) -> Vec<Value> {
 }
 
 fn cell(array: &ArrayRef, i: usize) -> Value {
-    if array.is_null(i) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Boolean => json!(array.as_boolean().value(i)),
-        DataType::Int32 => json!(array.as_primitive::<Int32Type>().value(i)),
-        DataType::Int64 => json!(array.as_primitive::<Int64Type>().value(i)),
-        DataType::List(_) => {
-            let values = array.as_list::<i32>().value(i);
-            Value::Array((0..values.len()).map(|i| cell(&values, i)).collect())
-        }
-        _ => json!(array_value_to_string(array, i).unwrap()),
-    }
+    json_cell(array, i, &|array, i| json!(array_value_to_string(array, i).unwrap()))
 }

@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use kiln::fhirpath::Temporal;
-use kiln::flatten::{Column, Flattener, Source, View};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use kiln::flatten::{Column, View};
 use serde_json::{Value, json};
 
 use crate::shared::shared;
+use crate::support::{flattened, json_cell};
 
 #[test]
 fn the_official_suite_passes() {
@@ -94,21 +93,8 @@ fn same_rows(expected: &[Value], found: &[Value]) -> Result<(), String> {
 /// Flattens resources one by one; any failure is an error of the whole test.
 pub(crate) fn rows(view: &Value, resources: &[Value]) -> Result<(Vec<String>, Vec<Value>), String> {
     let (view, _) = View::compile(view).map_err(|problems| format!("{problems:?}"))?;
-    let mut flattener =
-        Flattener::new(&view, false, Temporal::date_time("2026-01-01T00:00:00Z").unwrap());
-    for resource in resources {
-        if resource["resourceType"] != view.resource.name() {
-            continue;
-        }
-        let raw = resource.to_string().into_bytes();
-        let mut scratch = raw.clone();
-        let base = scratch.as_ptr() as usize;
-        let tape = simd_json::to_tape(&mut scratch).unwrap();
-        flattener
-            .add(Source { nodes: &tape.0, root: 0, raw: &raw, base })
-            .map_err(|e| e.message)?;
-    }
-    let (batch, _) = flattener.finish();
+    let wanted = resources.iter().filter(|r| r["resourceType"] == view.resource.name());
+    let batch = flattened(&view, wanted.map(Value::to_string))?;
     Ok((view.columns.iter().map(|c| c.name.clone()).collect(), objects(&view.columns, &batch)))
 }
 
@@ -125,20 +111,7 @@ fn objects(columns: &[Column], batch: &RecordBatch) -> Vec<Value> {
 
 /// The suite writes decimals and complex values as JSON; our columns hold their text.
 fn cell(column: &Column, array: &ArrayRef, i: usize) -> Value {
-    if array.is_null(i) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Boolean => json!(array.as_boolean().value(i)),
-        DataType::Int32 => json!(array.as_primitive::<Int32Type>().value(i)),
-        DataType::Int64 => json!(array.as_primitive::<Int64Type>().value(i)),
-        DataType::List(_) => {
-            let values = array.as_list::<i32>().value(i);
-            Value::Array((0..values.len()).map(|i| cell(column, &values, i)).collect())
-        }
-        DataType::Utf8 => text(column, array.as_string::<i32>().value(i)),
-        other => panic!("the suite has no `{other}`"),
-    }
+    json_cell(array, i, &|array, i| text(column, array.as_string::<i32>().value(i)))
 }
 
 fn text(column: &Column, text: &str) -> Value {

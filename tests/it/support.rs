@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::util::display::array_value_to_string;
+use kiln::fhirpath::Temporal;
+use kiln::flatten::{Flattener, Source, View};
 use kiln::query::Engine;
 use kiln::sample::Sample;
+use serde_json::{Value, json};
 
 /// Writes a sample export to a new folder of that name.
 pub(crate) fn export(folder: &Path, patients: usize, seed: u64) -> PathBuf {
@@ -58,4 +62,42 @@ pub(crate) async fn value(engine: &Engine, sql: &str) -> String {
     let rows = rows(engine, sql).await;
     assert_eq!((rows.len(), rows.first().map(Vec::len)), (1, Some(1)), "one value: {sql}");
     rows[0][0].clone()
+}
+
+/// The rows that a view makes of resources, each given as its JSON text; the first failure of the view ends it.
+pub(crate) fn flattened(
+    view: &View,
+    resources: impl IntoIterator<Item = String>,
+) -> Result<RecordBatch, String> {
+    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
+    let mut flattener = Flattener::new(view, false, now);
+    for raw in resources {
+        let mut scratch = raw.clone().into_bytes();
+        let base = scratch.as_ptr() as usize;
+        let tape = simd_json::to_tape(&mut scratch).unwrap();
+        let source = Source { nodes: &tape.0, root: 0, raw: raw.as_bytes(), base };
+        flattener.add(source).map_err(|e| e.message)?;
+    }
+    Ok(flattener.finish().0)
+}
+
+/// A cell as JSON; what is no boolean, whole number or list is `other`'s to say.
+pub(crate) fn json_cell(
+    array: &ArrayRef,
+    i: usize,
+    other: &dyn Fn(&ArrayRef, usize) -> Value,
+) -> Value {
+    if array.is_null(i) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Boolean => json!(array.as_boolean().value(i)),
+        DataType::Int32 => json!(array.as_primitive::<Int32Type>().value(i)),
+        DataType::Int64 => json!(array.as_primitive::<Int64Type>().value(i)),
+        DataType::List(_) => {
+            let values = array.as_list::<i32>().value(i);
+            Value::Array((0..values.len()).map(|i| json_cell(&values, i, other)).collect())
+        }
+        _ => other(array, i),
+    }
 }
