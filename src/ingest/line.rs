@@ -74,7 +74,7 @@ pub enum Reason {
     InvalidJson,
     /// Something follows the JSON value.
     TrailingText,
-    /// JSON, but with a number or an escape that has no value: beyond 64 bits, half a surrogate pair.
+    /// JSON, but with a number or an escape that has no value: beyond f64, half a surrogate pair.
     NotRepresentable,
     /// Nested deeper than the parser goes.
     TooDeep,
@@ -98,7 +98,7 @@ impl fmt::Display for Reason {
             Self::InvalidUtf8 => "not valid UTF-8",
             Self::InvalidJson => "not valid JSON",
             Self::TrailingText => "more text after the JSON value",
-            Self::NotRepresentable => "a number beyond 64 bits or half a surrogate pair",
+            Self::NotRepresentable => "a number beyond 1e308 or half a surrogate pair",
             Self::TooDeep => "nested too deeply",
             Self::TooLong(limit) => return write!(f, "longer than {limit} bytes"),
             Self::NotAnObject(kind) => return write!(f, "{kind} where a resource should be"),

@@ -39,9 +39,9 @@
 //! | a file that cannot be opened or read, or changes while being read | the same |
 //! | a directory, pattern or manifest without any file | the same |
 //!
-//! Where simd-json and RFC 8259 part, the line is a reject [`Reason::NotRepresentable`]: integers beyond
-//! 64 bits (`123456789012345678901`), floats beyond f64 (`1e999`), and a lone surrogate escape
-//! (`"\ud800"`), all of which the grammar allows. simd-json accepts nothing that the grammar forbids.
+//! Where simd-json and RFC 8259 part, the line is a reject [`Reason::NotRepresentable`]: numbers beyond f64
+//! (`1e999`) and a lone surrogate escape (`"\ud800"`), both of which the grammar allows. simd-json accepts
+//! nothing that the grammar forbids. Whole numbers beyond 64 bits are accepted; their digits are in the text.
 
 mod block;
 mod decode;
