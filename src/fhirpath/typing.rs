@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::SyntaxError;
-use super::expr::{Expr, ExprKind, Kind, Static, System};
+use super::expr::{Expr, Kind, Static, System};
 use super::functions::Gives;
 use super::parse::{Syntax, SyntaxKind};
 use super::resolve::Resolved;
@@ -23,19 +23,11 @@ pub(super) fn type_specifier(argument: &Syntax) -> Resolved<String> {
     }
 }
 
-pub(super) fn type_name_literal(argument: &Syntax) -> Resolved {
+/// An argument that is the name of a resource type.
+pub(super) fn resource_type(argument: &Syntax) -> Resolved<Type> {
     let name = type_specifier(argument)?;
     let name = name.trim_start_matches("FHIR.");
-    let known = Type::named(name).is_some_and(Type::is_resource);
-    if !known {
-        return Err(unknown_type(name, &argument.span));
-    }
-    let gives = Static::system(System::String);
-    Ok(Expr {
-        kind: ExprKind::Literal(Literal::String(name.into())),
-        span: argument.span.clone(),
-        gives,
-    })
+    Type::named(name).filter(|t| t.is_resource()).ok_or_else(|| unknown_type(name, &argument.span))
 }
 
 pub(super) fn type_named(name: &str, span: &Range<usize>) -> Resolved<Kind> {
@@ -110,7 +102,6 @@ pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static
             let kinds = Type::named("Extension").map(Kind::Fhir).into_iter().collect();
             Static { kinds, many: true }
         }
-        Gives::Keys => Static { kinds: vec![Kind::System(System::String)], many: input.many },
         Gives::Unknown => Static::unknown(),
     }
 }
