@@ -9,7 +9,8 @@ use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, Syst
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    arithmetic_type, literal_type, resource_type, result, type_named, type_specifier,
+    arithmetic_type, check_key_input, literal_type, resource_type, result, type_named,
+    type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -148,6 +149,7 @@ impl Resolver<'_> {
         if let ("ofType" | "as" | "is", [argument]) = (name, arguments) {
             return type_test(name, input, &type_specifier(argument)?, span);
         }
+        check_key_input(name, &input.gives, &own_span)?;
         if name == "getReferenceKey" {
             return self.reference_keys(input, arguments, span, own_span);
         }

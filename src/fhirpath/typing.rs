@@ -30,6 +30,30 @@ pub(super) fn resource_type(argument: &Syntax) -> Resolved<Type> {
     Type::named(name).filter(|t| t.is_resource()).ok_or_else(|| unknown_type(name, &argument.span))
 }
 
+/// Keys are of resources and of References (SQL on FHIR, "Required Additional Functions"): on anything else they would
+/// be silently wrong, such as the `id` of an element within an iteration.
+pub(super) fn check_key_input(function: &str, input: &Static, span: &Range<usize>) -> Resolved<()> {
+    let (wanted, fits, hint): (_, fn(Kind) -> bool, _) = match function {
+        "getResourceKey" => (
+            "a resource",
+            |kind| matches!(kind, Kind::Fhir(of) if of.is_resource()),
+            "the key of the row's resource is `%resource.getResourceKey()`",
+        ),
+        "getReferenceKey" => (
+            "a Reference",
+            |kind| kind.name() == "Reference",
+            "apply it to the Reference itself, as in `subject.getReferenceKey(Patient)`",
+        ),
+        _ => return Ok(()),
+    };
+    if input.kinds.is_empty() || input.kinds.iter().any(|kind| fits(*kind)) {
+        return Ok(());
+    }
+    let found: Vec<_> = input.kinds.iter().map(|kind| kind.name()).collect();
+    let message = format!("`{function}()` is of {wanted}, not of `{}`", found.join("` or `"));
+    Err(SyntaxError::new(message, span.clone()).hint(hint))
+}
+
 pub(super) fn type_named(name: &str, span: &Range<usize>) -> Resolved<Kind> {
     let found = match name.split_once('.') {
         Some(("System", name)) => System::named(name).map(Kind::System),

@@ -612,6 +612,18 @@ fn mistakes_are_refused_at_load_with_their_place() {
             "it can be: boolean, integer",
         ),
         (
+            "contact.getResourceKey()",
+            "`getResourceKey()` is of a resource, not of `Patient.contact`",
+            "getResourceKey",
+            "the key of the row's resource is `%resource.getResourceKey()`",
+        ),
+        (
+            "managingOrganization.reference.getReferenceKey()",
+            "`getReferenceKey()` is of a Reference, not of `string`",
+            "getReferenceKey",
+            "apply it to the Reference itself, as in `subject.getReferenceKey(Patient)`",
+        ),
+        (
             "generalPractitioner.getReferenceKey(Practitoner)",
             "there is no type `Practitoner`",
             "Practitoner",
