@@ -448,6 +448,7 @@ fn extensions_contained_resources_and_variables() {
             ("managingOrganization.resolve().name", json!(["Clinic"])),
             ("managingOrganization.resolve().ofType(Organization).name", json!(["Clinic"])),
             ("generalPractitioner.resolve().id", json!(["d1"])),
+            ("'#'.resolve().id", json!(["p1"])),
             ("name.where(use = 'usual').select(%resource.id)", json!(["p1"])),
             ("name.where(%context.gender = 'female').count()", json!([3])),
             ("%rowIndex", json!([0])),

@@ -89,7 +89,8 @@ fn resource_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     }
 }
 
-/// The contained resource that a fragment (`#id`) refers to. References out of the resource give nothing: joins
+/// The contained resource that a fragment (`#id`) refers to; `#` alone is the resource itself (FHIR R4, "Contained
+/// Resources"). References out of the resource give nothing: joins
 /// are made in SQL.
 fn resolve<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let doc = call.cx.doc;
@@ -100,6 +101,9 @@ fn resolve<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
             other => other.text(doc),
         };
         let Some(id) = reference.and_then(|r| r.strip_prefix('#')) else { continue };
+        if id.is_empty() {
+            found.push(Item::Element(doc.root_element(Some(call.cx.resource))));
+        }
         let Some(contained) = doc.child(doc.root, "contained") else { continue };
         let matching = doc
             .elements(contained)
