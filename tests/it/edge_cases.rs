@@ -135,6 +135,46 @@ fn every_case_is_well_formed() {
     }
 }
 
+/// The table cannot be wrong unnoticed: each of these expectations differs from what comes in one thing.
+#[test]
+fn wrong_expectations_are_found() {
+    let right = json!({
+        "title": "right",
+        "lines": ["{'resourceType':'Patient','active':'x','name':[{'family':'a'}]}",
+            "{'resourceType':'Patient','name':[{},{}]}"],
+        "select": [{ "column": [{ "name": "b", "path": "active" }, { "name": "a", "path": "name.family", "tags": [] }] },
+            { "column": [{ "name": "n", "path": "name.single().count()" }] }],
+        "cells": { "n": "Int32" },
+        "order": ["b", "a", "n"],
+        "rows": [{ "b": null, "a": "a", "n": 1 }],
+        "failed": ["`single()` found several values"],
+        "nulled": { "b": 1 },
+        "resources": { "Patient": 2 },
+    });
+    let run = |case: Value| serde_json::from_value::<Case>(case).map_err(|e| e.to_string())?.run();
+    assert_eq!(run(right.clone()), Ok(()));
+    let wrong = [
+        ("cells", json!({ "n": "Int64" })),
+        ("cells", json!({ "m": "Int32" })),
+        ("order", json!(["a", "b", "n"])),
+        ("rows", json!([])),
+        ("rows", json!([{ "b": null, "a": "a", "n": "1" }])),
+        ("rows", json!([{ "b": null, "a": "a" }])),
+        ("failed", json!([])),
+        ("nulled", json!({})),
+        ("resources", json!({ "Patient": 1 })),
+        ("warned", json!([])),
+        ("refused", json!(["select[0]: something"])),
+        ("unknown field `nuled`", json!(null)),
+    ];
+    for (key, says) in wrong {
+        let mut case = right.clone();
+        case[key.trim_start_matches("unknown field ").trim_matches('`')] = says;
+        let why = run(case).expect_err(key);
+        assert!(why.starts_with(key), "{key}: {why}");
+    }
+}
+
 fn table() -> Table {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/edge_cases.json");
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
