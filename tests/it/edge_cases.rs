@@ -36,17 +36,17 @@ use crate::support::block_on;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct Fixture {
     /// Where the sentences stand, by the word that `rule.source` begins with.
     sources: BTreeMap<String, String>,
     /// What cases can wait for.
     pending: BTreeMap<String, String>,
-    table: Vec<Row>,
+    table: Vec<Group>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct Group {
     row: String,
     /// That of all its cases that have none of their own.
     rule: Option<Rule>,
@@ -175,13 +175,13 @@ fn wrong_expectations_are_found() {
     }
 }
 
-fn table() -> Table {
+fn table() -> Fixture {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/edge_cases.json");
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 impl Rule {
-    fn check(&self, table: &Table, name: &str) {
+    fn check(&self, table: &Fixture, name: &str) {
         let (source, section) = self.source.split_once(", ").unwrap_or_default();
         assert!(table.sources.contains_key(source), "{name}: unknown source `{source}`");
         assert!(!section.is_empty(), "{name}: a section of {source}");
@@ -190,7 +190,7 @@ impl Rule {
 }
 
 impl Case {
-    fn check(&self, table: &Table, name: &str) {
+    fn check(&self, table: &Fixture, name: &str) {
         if let Some(mark) = &self.pending {
             assert!(table.pending.contains_key(mark), "{name}: unknown mark `{mark}`");
         }
