@@ -86,7 +86,8 @@ fn names(of: &Static) -> String {
 /// How a text should have been written to compare with the other side.
 fn rewrite(text: &Expr, other: &Expr) -> Option<String> {
     let ExprKind::Literal(Literal::String(text)) = &text.kind else { return None };
-    let wanted = |family_wanted| other.gives.kinds.iter().any(|k| family(*k) == Some(family_wanted));
+    let wanted =
+        |family_wanted| other.gives.kinds.iter().any(|k| family(*k) == Some(family_wanted));
     let literal = if wanted(Family::Moment) && Temporal::literal(text).is_some() {
         format!("@{text}")
     } else if wanted(Family::Time) && Temporal::time(text).is_some() {
@@ -120,7 +121,9 @@ pub(super) fn instead_of(function: &str) -> Option<&'static str> {
         "type" => "ask with `is`, or keep what is wanted with `ofType()`",
         "sort" => "order the rows in SQL",
         "duration" | "difference" => "select both dates, and take their distance in SQL",
-        "defineVariable" => "write the expression where it is used, or iterate over it with `forEach`",
+        "defineVariable" => {
+            "write the expression where it is used, or iterate over it with `forEach`"
+        }
         "pathname" => "`%rowIndex` tells the place of an item in its iteration",
         _ => return None,
     })

@@ -137,7 +137,8 @@ fn equivalent_quantities(a: QuantityRef<'_>, b: QuantityRef<'_>) -> Option<bool>
 fn equivalent_decimals(a: Decimal, b: Decimal) -> bool {
     let (a, b) = (a.normalize(), b.normalize());
     let digits = a.scale().min(b.scale());
-    let round = |d: Decimal| d.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
+    let round =
+        |d: Decimal| d.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
     round(a) == round(b)
 }
 
@@ -207,9 +208,10 @@ fn same_trees<'a>(a: Element, b: Element, doc: &Document<'a>, same: Same) -> Opt
                 same_lists(&items(v), &items(w), doc, same)
             }))
         }
-        (Some(Node::Static(StaticNode::Null)) | None, Some(Node::Static(StaticNode::Null)) | None) => {
-            Some(true)
-        }
+        (
+            Some(Node::Static(StaticNode::Null)) | None,
+            Some(Node::Static(StaticNode::Null)) | None,
+        ) => Some(true),
         _ => Some(false),
     }
 }
@@ -330,7 +332,11 @@ mod tests {
             ("1E400", "9E399", Greater),
             ("-1E400", "1", Less),
             ("-2", "-3", Greater),
-            ("1234567890123456789012345678901234567890", "1234567890123456789012345678901234567891", Less),
+            (
+                "1234567890123456789012345678901234567890",
+                "1234567890123456789012345678901234567891",
+                Less,
+            ),
             ("0.10", "0.09999999999999999999999999999999999", Greater),
             ("12", "123", Less),
             ("100E-2", "1", Equal),

@@ -64,6 +64,12 @@ impl<'a> Document<'a> {
 
     /// The number at `at` as it was written: `1.50`, `1.0E-3`, all of its digits.
     pub fn number_text(&self, at: u32) -> Option<&'a str> {
+        // Other values have no place among the numbers, and would be given the next one's text.
+        let Some(Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))) =
+            self.nodes.get(at as usize)
+        else {
+            return None;
+        };
         let start = self.number_start(at)?;
         let rest = &self.raw[start..];
         let end = rest.iter().position(|b| !is_number_byte(*b)).unwrap_or(rest.len());

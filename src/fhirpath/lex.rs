@@ -186,7 +186,9 @@ impl Lexer<'_> {
         let low = first.filter(|h| (0xD800..0xDC00).contains(h)).and_then(|high| {
             let low = self.rest().get(4..).filter(|r| r.starts_with("\\u"))?;
             let low = self.hex(self.text.len() - low.len() + 2)?;
-            (0xDC00..0xE000).contains(&low).then(|| 0x1_0000 + ((high - 0xD800) << 10) + low - 0xDC00)
+            (0xDC00..0xE000)
+                .contains(&low)
+                .then(|| 0x1_0000 + ((high - 0xD800) << 10) + low - 0xDC00)
         });
         let Some(found) = low.or(first).and_then(char::from_u32) else {
             self.needless_backslash('u');

@@ -6,9 +6,9 @@ use std::ops::Range;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::compare::{as_quantity, compare, equal, equivalent, every, lacks_value, matched};
 use super::eval::{Context, Evaluated, fail, singleton_boolean};
 use super::expr::{Expr, Operator};
-use super::compare::{as_quantity, compare, equal, equivalent, every, lacks_value, matched};
 use super::temporal::Temporal;
 use super::units;
 use super::value::{Collection, Item, QuantityRef, as_decimal};

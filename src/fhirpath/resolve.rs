@@ -10,7 +10,8 @@ use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, Syst
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    arithmetic_type, literal_type, quotient_type, result, type_name_literal, type_named, type_specifier,
+    binary_type, literal_type, result, type_name_literal, type_named,
+    type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -230,20 +231,7 @@ impl Resolver<'_> {
             Verdict::Doubtful(doubt) => self.note(doubt),
             Verdict::Refused(error) => return Err(error),
         }
-        let gives = match operator {
-            Operator::Plus | Operator::Minus | Operator::Times | Operator::Mod => {
-                arithmetic_type(&left, &right)
-            }
-            Operator::Divide => quotient_type(&left, &right),
-            Operator::Div => Static::system(System::Integer),
-            Operator::Concatenate => Static::system(System::String),
-            Operator::Union => {
-                let mut both = left.gives.clone().or(&right.gives);
-                both.many = true;
-                both
-            }
-            _ => Static::system(System::Boolean),
-        };
+        let gives = binary_type(operator, &left, &right);
         Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
     }
 }
@@ -413,14 +401,12 @@ fn unknown_element(input: &Static, name: &str, span: Range<usize>) -> SyntaxErro
 }
 
 fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
-    if let Some(hint) = checks::instead_of(name) {
-        return SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint);
-    }
     let known = functions::all().map(|f| f.name).chain(["ofType"]);
-    let hint = suggest::nearest(name, known).map_or_else(
-        || "the README lists the functions that Kiln knows".to_owned(),
-        |n| format!("did you mean `{n}()`?"),
-    );
+    let near = |n| format!("did you mean `{n}()`?");
+    let hint = checks::instead_of(name)
+        .map(str::to_owned)
+        .or_else(|| suggest::nearest(name, known).map(near))
+        .unwrap_or_else(|| "the README lists the functions that Kiln knows".to_owned());
     SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
 }
 
@@ -433,8 +419,9 @@ fn wrong_arity(function: &Function, given: usize, span: Range<usize>) -> SyntaxE
 
 /// A pattern that is written down is known to be wrong before any text is matched with it.
 fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
-    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) =
-        arguments.first().filter(|_| matches!(function.name, "matches" | "matchesFull" | "replaceMatches"))
+    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) = arguments
+        .first()
+        .filter(|_| matches!(function.name, "matches" | "matchesFull" | "replaceMatches"))
     else {
         return Ok(());
     };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::SyntaxError;
-use super::expr::{Expr, ExprKind, Kind, Static, System};
+use super::expr::{Expr, ExprKind, Kind, Operator, Static, System};
 use super::functions::Gives;
 use super::parse::{Syntax, SyntaxKind};
 use super::resolve::Resolved;
@@ -146,23 +146,38 @@ fn is_quantity(kind: Kind) -> bool {
     }
 }
 
+pub(super) fn binary_type(operator: Operator, left: &Expr, right: &Expr) -> Static {
+    match operator {
+        Operator::Plus | Operator::Minus | Operator::Times | Operator::Mod => {
+            arithmetic_type(left, right)
+        }
+        Operator::Divide => quotient_type(left, right),
+        Operator::Div => Static::system(System::Integer),
+        Operator::Concatenate => Static::system(System::String),
+        Operator::Union => {
+            let mut both = left.gives.clone().or(&right.gives);
+            both.many = true;
+            both
+        }
+        _ => Static::system(System::Boolean),
+    }
+}
+
 /// Of `/`: a number, or a quantity where one side is.
-pub(super) fn quotient_type(left: &Expr, right: &Expr) -> Static {
+fn quotient_type(left: &Expr, right: &Expr) -> Static {
     let mut kinds = left.gives.kinds.iter().chain(&right.gives.kinds);
     let quantity = kinds.any(|k| is_quantity(*k));
     Static::system(if quantity { System::Quantity } else { System::Decimal })
 }
 
-pub(super) fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
+fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
     match (left.gives.kinds.as_slice(), right.gives.kinds.as_slice()) {
+        ([a], [b]) if is_quantity(*a) && is_quantity(*b) => Static::system(System::Quantity),
         ([a], [b]) if a == b => left.gives.clone().single(),
         ([Kind::System(t @ (System::Date | System::DateTime | System::Time))], _) => {
             Static::system(*t)
         }
-        ([a], [b]) if is_quantity(*a) && is_quantity(*b) => Static::system(System::Quantity),
-        ([a], [b]) if is_moment(*a) && is_quantity(*b) => {
-            Static { kinds: vec![*a], many: false }
-        }
+        ([a], [b]) if is_moment(*a) && is_quantity(*b) => Static { kinds: vec![*a], many: false },
         ([a], [b]) if (is_quantity(*a) || is_quantity(*b)) && (is_number(*a) || is_number(*b)) => {
             Static::system(System::Quantity)
         }
@@ -172,10 +187,7 @@ pub(super) fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
 }
 
 fn is_moment(kind: Kind) -> bool {
-    matches!(
-        kind.name(),
-        "date" | "dateTime" | "instant" | "time" | "Date" | "DateTime" | "Time"
-    )
+    matches!(kind.name(), "date" | "dateTime" | "instant" | "time" | "Date" | "DateTime" | "Time")
 }
 
 fn is_number(kind: Kind) -> bool {

@@ -58,7 +58,13 @@ pub(super) fn product(a: &str, b: &str, sign: i32) -> Option<String> {
     let mut text = String::new();
     for above in [true, false] {
         for (atom, power) in all.iter().filter(|(_, p)| *p != 0 && (*p > 0) == above) {
-            text.push_str(if !above { "/" } else if text.is_empty() { "" } else { "." });
+            text.push_str(if !above {
+                "/"
+            } else if text.is_empty() {
+                ""
+            } else {
+                "."
+            });
             text.push_str(atom);
             if power.abs() > 1 || atom.ends_with(['*', '^']) {
                 text.push_str(&power.abs().to_string());

@@ -48,8 +48,10 @@ fn boundary<'a>(call: &Call<'a, '_>, low: bool) -> Evaluated<'a> {
     } else {
         match value_or_complex(item, call)? {
             Some(Item::Temporal(t)) => moment_edge(t, low, digits),
-            Some(Item::Quantity(q)) => number_edge(q.value, places(item, q.value, call), low, digits)
-                .map(|value| Item::Quantity(QuantityRef { value, ..q })),
+            Some(Item::Quantity(q)) => {
+                number_edge(q.value, places(item, q.value, call), low, digits)
+                    .map(|value| Item::Quantity(QuantityRef { value, ..q }))
+            }
             Some(Item::Integer(n)) => {
                 number_edge(n.into(), places(item, n.into(), call), low, digits).map(Item::Decimal)
             }
@@ -102,13 +104,21 @@ fn places<'a>(item: Item<'a>, value: Decimal, call: &Call<'a, '_>) -> Option<u32
 }
 
 /// Half a unit of the last place below or above, to so many digits after the point; `None` where it does not fit.
-fn number_edge(value: Decimal, places: Option<u32>, low: bool, digits: Option<i64>) -> Option<Decimal> {
+fn number_edge(
+    value: Decimal,
+    places: Option<u32>,
+    low: bool,
+    digits: Option<i64>,
+) -> Option<Decimal> {
     let half = Decimal::try_new(5, places?.checked_add(1)?).ok()?;
     let edge = if low { value.checked_sub(half) } else { value.checked_add(half) }?;
     let Some(digits) = digits else { return Some(edge) };
     let digits = u32::try_from(digits).ok().filter(|d| *d <= Decimal::MAX_SCALE)?;
-    let outward =
-        if low { RoundingStrategy::ToNegativeInfinity } else { RoundingStrategy::ToPositiveInfinity };
+    let outward = if low {
+        RoundingStrategy::ToNegativeInfinity
+    } else {
+        RoundingStrategy::ToPositiveInfinity
+    };
     let mut cut = edge.round_dp_with_strategy(digits, outward);
     cut.rescale(digits);
     (cut.scale() == digits).then_some(cut)

@@ -4,21 +4,23 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::as_quantity;
 use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::expr::System;
+use crate::fhirpath::operators::{single, value};
 use crate::fhirpath::temporal::{Temporal, TemporalKind};
 use crate::fhirpath::units;
 use crate::fhirpath::value::{Item, QuantityRef, as_decimal, decimal};
 
 /// A row: the function, and its `convertsTo…` twin.
 macro_rules! conversion {
-    ($name:literal, $asks:literal, $system:ident, $convert:ident) => {
+    ($name:literal, $asks:literal, $gives:expr, $convert:ident) => {
         [
             Function {
                 name: $name,
                 arity: 0..=0,
                 scope: Scope::Outer,
-                gives: Gives::System(System::$system),
+                gives: $gives,
                 call: |call| call.converted($convert),
             },
             Function {
@@ -33,14 +35,15 @@ macro_rules! conversion {
 }
 
 static PAIRS: [[Function; 2]; 8] = [
-    conversion!("toString", "convertsToString", String, to_string),
-    conversion!("toInteger", "convertsToInteger", Integer, to_integer),
-    conversion!("toLong", "convertsToLong", Integer, to_integer),
-    conversion!("toDecimal", "convertsToDecimal", Decimal, to_decimal),
-    conversion!("toBoolean", "convertsToBoolean", Boolean, to_boolean),
-    conversion!("toDate", "convertsToDate", Date, to_date),
-    conversion!("toDateTime", "convertsToDateTime", DateTime, to_date_time),
-    conversion!("toTime", "convertsToTime", Time, to_time),
+    conversion!("toString", "convertsToString", Gives::System(System::String), to_string),
+    conversion!("toInteger", "convertsToInteger", Gives::System(System::Integer), to_integer),
+    // No type of column is known for it: a text holds all its digits.
+    conversion!("toLong", "convertsToLong", Gives::Unknown, to_integer),
+    conversion!("toDecimal", "convertsToDecimal", Gives::System(System::Decimal), to_decimal),
+    conversion!("toBoolean", "convertsToBoolean", Gives::System(System::Boolean), to_boolean),
+    conversion!("toDate", "convertsToDate", Gives::System(System::Date), to_date),
+    conversion!("toDateTime", "convertsToDateTime", Gives::System(System::DateTime), to_date_time),
+    conversion!("toTime", "convertsToTime", Gives::System(System::Time), to_time),
 ];
 
 pub(super) static FUNCTIONS: &[Function] = PAIRS.as_flattened();
@@ -60,13 +63,27 @@ pub(super) static TO_QUANTITY: &[Function] = &[
         gives: Gives::System(System::Boolean),
         call: |call| Ok(call.cx.boolean(quantity(call)?.map(|q| q.is_some()))),
     },
+    Function {
+        name: "comparable",
+        arity: 1..=1,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Boolean),
+        call: comparable,
+    },
 ];
 
 type Convert = for<'a, 'c> fn(Item<'a>, &Call<'a, 'c>) -> Option<Item<'a>>;
 
 impl<'a> Call<'a, '_> {
     fn converted(&self, convert: Convert) -> Evaluated<'a> {
-        let item = self.convertible()?.and_then(|i| convert(i, self));
+        let found = self.convertible()?;
+        let item = found.and_then(|i| convert(i, self));
+        if let (Some(i), None) = (found, item)
+            && i.written_number(self.cx.doc).is_some()
+        {
+            // Empty for a number that does not convert; an error for one that is too long to tell.
+            value(i, self.cx, self.span)?;
+        }
         Ok(item.map_or(&[], |i| self.cx.one(i)))
     }
 
@@ -147,9 +164,7 @@ fn to_boolean<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
 fn to_date<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
     let date = match item.system(call.cx.doc)? {
         Item::Temporal(t) if t.kind == TemporalKind::Date => Some(t),
-        Item::Temporal(t) if t.kind == TemporalKind::DateTime => {
-            Some(t.date_part())
-        }
+        Item::Temporal(t) if t.kind == TemporalKind::DateTime => Some(t.date_part()),
         Item::String(text) => Temporal::date(text),
         _ => None,
     };
@@ -174,6 +189,16 @@ fn to_time<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
         _ => None,
     };
     time.map(Item::Temporal)
+}
+
+/// Whether the units of both sides can be converted into each other; empty if a side is no quantity.
+fn comparable<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let quantity = |item: Item<'a>| item.system(call.cx.doc).and_then(as_quantity);
+    let (Some(a), Some(b)) = (call.single_input()?, single(call.argument(0)?, call.span)?) else {
+        return Ok(&[]);
+    };
+    let both = quantity(a).zip(quantity(b));
+    Ok(call.cx.boolean(both.map(|(a, b)| units::comparable(a.unit, b.unit))))
 }
 
 /// Outer `None` without an input, inner where it cannot be converted.

@@ -102,9 +102,7 @@ fn abs<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let positive = match call.input_number()? {
         Some(Item::Integer(n)) => n.checked_abs().map(Item::Integer),
         Some(Item::Decimal(d)) => Some(Item::Decimal(d.abs())),
-        Some(Item::Quantity(q)) => {
-            Some(Item::Quantity(QuantityRef { value: q.value.abs(), ..q }))
-        }
+        Some(Item::Quantity(q)) => Some(Item::Quantity(QuantityRef { value: q.value.abs(), ..q })),
         _ => None,
     };
     Ok(positive.map_or(&[], |item| call.cx.one(item)))

@@ -263,7 +263,9 @@ fn closed_groups(by: &str) -> String {
                 closed.push('$');
             }
         }
-        rest = after.get(if digits == 0 && after.starts_with('$') { 1 } else { digits }..).unwrap_or_default();
+        rest = after
+            .get(if digits == 0 && after.starts_with('$') { 1 } else { digits }..)
+            .unwrap_or_default();
     }
     closed + rest
 }

@@ -51,8 +51,8 @@ impl Temporal {
     }
 
     fn add_months(&mut self, months: i64) -> Option<()> {
-        let total = (i64::from(self.fields[0]) * 12 + i64::from(self.fields[1] - 1))
-            .checked_add(months)?;
+        let total =
+            (i64::from(self.fields[0]) * 12 + i64::from(self.fields[1] - 1)).checked_add(months)?;
         self.fields[0] = i32::try_from(total.div_euclid(12)).ok()?;
         self.fields[1] = total.rem_euclid(12) as i32 + 1;
         self.fields[2] = self.fields[2].min(month_length(self.fields[0], self.fields[1]));
@@ -218,7 +218,12 @@ mod tests {
             ("2020-01-01", "99999999999999", "day", OUT_OF_RANGE),
             ("2020-01-01", "1", "hour", UNFIT),
             ("T10:00", "1", "day", UNFIT),
-            ("2020-01-01", "1", "a", "`a` and `mo` have no place in a calendar; `year` and `month` have"),
+            (
+                "2020-01-01",
+                "1",
+                "a",
+                "`a` and `mo` have no place in a calendar; `year` and `month` have",
+            ),
             ("2020-01-01", "1", "mg", "only an amount of time can be added to a date or time"),
         ] {
             check(text, amount, unit, expected);
@@ -233,14 +238,28 @@ mod tests {
             ("2012-02", 8, "2012-02-01", "2012-02-29"),
             ("2014-05-06", 4, "2014", "2014"),
             ("2014-01-01T08", 17, "2014-01-01T08:00:00.000", "2014-01-01T08:59:59.999"),
-            ("2014-01-01T08:05+08:00", 14, "2014-01-01T08:05:00+08:00", "2014-01-01T08:05:59+08:00"),
+            (
+                "2014-01-01T08:05+08:00",
+                14,
+                "2014-01-01T08:05:00+08:00",
+                "2014-01-01T08:05:59+08:00",
+            ),
             ("2014-01-01T08:05+08:00", 8, "2014-01-01", "2014-01-01"),
-            ("2014-01-01T08:05:01.123456Z", 17, "2014-01-01T08:05:01.123Z", "2014-01-01T08:05:01.123Z"),
+            (
+                "2014-01-01T08:05:01.123456Z",
+                17,
+                "2014-01-01T08:05:01.123Z",
+                "2014-01-01T08:05:01.123Z",
+            ),
             ("T10:30", 9, "10:30:00.000", "10:30:59.999"),
             ("T10:30", 2, "10", "10"),
         ] {
-            let edge = |low| Temporal::literal(text).unwrap().boundary_of_digits(low, digits).unwrap();
-            assert_eq!((edge(true).to_string(), edge(false).to_string()), (low.into(), high.into()));
+            let edge =
+                |low| Temporal::literal(text).unwrap().boundary_of_digits(low, digits).unwrap();
+            assert_eq!(
+                (edge(true).to_string(), edge(false).to_string()),
+                (low.into(), high.into())
+            );
         }
         for (text, digits) in [("2014", 9), ("2014", 10), ("T10", 12), ("T10", -4), ("2014T", 20)] {
             let at = Temporal::literal(text).unwrap();
