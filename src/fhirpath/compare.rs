@@ -191,21 +191,21 @@ pub(super) fn lacks_value(item: Item<'_>, doc: &Document<'_>) -> bool {
 
 /// Complex elements are the same where all their children are, whatever the order of keys.
 fn same_trees<'a>(a: Element, b: Element, doc: &Document<'a>, same: Same) -> Option<bool> {
-    let at = |e: Element| if has_value(e, doc) { e.at } else { e.companion };
-    let (x, y) = (at(a), at(b));
-    match (doc.nodes.get(x as usize), doc.nodes.get(y as usize)) {
-        (Some(Node::Object { len: m, .. }), Some(Node::Object { len: n, .. })) => {
-            if m != n {
+    let node = |e: Element| if has_value(e, doc) { e.at } else { e.companion };
+    let (left, right) = (node(a), node(b));
+    match (doc.nodes.get(left as usize), doc.nodes.get(right as usize)) {
+        (Some(Node::Object { len, .. }), Some(Node::Object { len: other, .. })) => {
+            if len != other {
                 return Some(false);
             }
-            every(doc.entries(x).map(|(key, v)| {
-                let Some(w) = doc.child(y, key) else { return Some(false) };
+            every(doc.entries(left).map(|(key, value)| {
+                let Some(partner) = doc.child(right, key) else { return Some(false) };
                 let of = child_type(a.of, key);
                 let items = |at| -> Vec<Item<'a>> {
                     let element = |at| Element { at, companion: Element::ABSENT, of };
                     doc.elements(at).map(|at| Item::Element(element(at))).collect()
                 };
-                same_lists(&items(v), &items(w), doc, same)
+                same_lists(&items(value), &items(partner), doc, same)
             }))
         }
         (

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bumpalo::collections::Vec as ArenaVec;
 use simd_json::{Node, StaticNode};
 
+use super::compare::lacks_value;
 use super::document::Document;
 use super::expr::{Expr, ExprKind, Key, Kind, Step, System};
 use super::operators;
@@ -146,6 +147,7 @@ impl Expr {
             [] => Ok(None),
             [one] => match one.system(cx.doc) {
                 Some(Item::Integer(n)) => Ok(Some(n)),
+                None if lacks_value(*one, cx.doc) => Ok(None),
                 _ => fail(&self.span, "a whole number is wanted here"),
             },
             _ => fail(&self.span, "a single number is wanted here"),
@@ -162,6 +164,7 @@ impl Expr {
             [] => Ok(None),
             [one] => match one.text(cx.doc) {
                 Some(text) => Ok(Some(text)),
+                None if lacks_value(*one, cx.doc) => Ok(None),
                 None => fail(&self.span, "a text is wanted here"),
             },
             _ => fail(&self.span, "a single text is wanted here"),
@@ -210,6 +213,10 @@ pub(super) fn singleton_boolean<'a>(
         [Item::Boolean(b)] => Ok(Some(*b)),
         [one] => match one.system(doc) {
             Some(Item::Boolean(b)) => Ok(Some(b)),
+            // Only its extensions may say why there is no value: that makes it neither true nor false.
+            None if matches!(one, Item::Element(e) if e.of.is_some_and(|t| t.name() == "boolean")) => {
+                Ok(None)
+            }
             _ => Ok(Some(true)),
         },
         _ => fail(span, "a single boolean is wanted here, there are several values"),

@@ -86,7 +86,9 @@ impl<'n> Compiler<'n> {
 
     fn parse(&self, text: &str) -> Result<parse::Syntax, SyntaxError> {
         let (tree, doubts) = parse::parse(text)?;
-        doubts.into_iter().for_each(|doubt| self.resolver.note(doubt));
+        for doubt in doubts {
+            self.resolver.note(doubt);
+        }
         Ok(tree)
     }
 

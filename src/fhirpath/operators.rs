@@ -167,7 +167,7 @@ fn concatenate<'a>(
             None => Ok(""),
             Some(item) => match item.text(cx.doc) {
                 Some(text) => Ok(text),
-                None if item.system(cx.doc).is_none() => Ok(""),
+                None if value(item, cx, span)?.is_none() => Ok(""),
                 None => fail(span, "`&` joins texts; `toString()` makes one"),
             },
         }
@@ -227,21 +227,23 @@ fn arithmetic<'a>(
 /// Arithmetic on two items; empty where a value is missing, or the result does not fit.
 pub(super) fn combine<'a>(
     operator: Operator,
-    a: Item<'a>,
-    b: Item<'a>,
+    first: Item<'a>,
+    second: Item<'a>,
     cx: &Context<'a>,
     span: &Range<usize>,
 ) -> Evaluated<'a, Option<Item<'a>>> {
-    let (Some(x), Some(y)) = (value(a, cx, span)?, value(b, cx, span)?) else { return Ok(None) };
-    match (x, y) {
-        (Item::String(x), Item::String(y)) if operator == Operator::Plus => {
-            Ok(Some(cx.string(&[x, y].concat())))
+    let (Some(left), Some(right)) = (value(first, cx, span)?, value(second, cx, span)?) else {
+        return Ok(None);
+    };
+    match (left, right) {
+        (Item::String(head), Item::String(tail)) if operator == Operator::Plus => {
+            Ok(Some(cx.string(&[head, tail].concat())))
         }
-        (Item::Temporal(t), Item::Quantity(q)) => moved(operator, t, time_span(b, q), span),
+        (Item::Temporal(t), Item::Quantity(q)) => moved(operator, t, time_span(second, q), span),
         (Item::Integer(x), Item::Integer(y)) => Ok(integers(operator, x, y)),
-        _ => match (as_decimal(x), as_decimal(y)) {
+        _ => match (as_decimal(left), as_decimal(right)) {
             (Some(x), Some(y)) => Ok(decimals(operator, x, y)),
-            _ => match (as_quantity(x), as_quantity(y)) {
+            _ => match (as_quantity(left), as_quantity(right)) {
                 (Some(x), Some(y)) => quantities(operator, x, y, cx, span),
                 _ => fail(span, NOT_COMBINED),
             },

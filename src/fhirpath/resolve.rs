@@ -10,8 +10,7 @@ use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, Syst
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    binary_type, literal_type, result, type_name_literal, type_named,
-    type_specifier,
+    binary_type, literal_type, result, type_name_literal, type_named, type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};

@@ -54,14 +54,20 @@ pub(super) static TO_QUANTITY: &[Function] = &[
         arity: 0..=1,
         scope: Scope::Outer,
         gives: Gives::System(System::Quantity),
-        call: |call| Ok(quantity(call)?.flatten().map_or(&[], |q| call.cx.one(Item::Quantity(q)))),
+        call: |call| {
+            let Some(item) = call.convertible()? else { return Ok(&[]) };
+            Ok(quantity(item, call)?.map_or(&[], |q| call.cx.one(Item::Quantity(q))))
+        },
     },
     Function {
         name: "convertsToQuantity",
         arity: 0..=1,
         scope: Scope::Outer,
         gives: Gives::System(System::Boolean),
-        call: |call| Ok(call.cx.boolean(quantity(call)?.map(|q| q.is_some()))),
+        call: |call| {
+            let Some(item) = call.convertible()? else { return Ok(&[]) };
+            Ok(call.cx.boolean(Some(quantity(item, call)?.is_some())))
+        },
     },
     Function {
         name: "comparable",
@@ -201,18 +207,20 @@ fn comparable<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(call.cx.boolean(both.map(|(a, b)| units::comparable(a.unit, b.unit))))
 }
 
-/// Outer `None` without an input, inner where it cannot be converted.
-fn quantity<'a>(call: &Call<'a, '_>) -> Evaluated<'a, Option<Option<QuantityRef<'a>>>> {
+/// In the unit of the argument, if there is one; a plain number just takes it.
+fn quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Evaluated<'a, Option<QuantityRef<'a>>> {
     let unit = if call.arguments.is_empty() { None } else { call.argument_text(0)? };
-    let Some(item) = call.convertible()? else { return Ok(None) };
-    let found = to_quantity(item, call);
-    Ok(Some(match (found, unit) {
-        (Some(q), Some(unit)) if q.unit == "1" || q.unit == unit => Some(QuantityRef { unit, ..q }),
-        (Some(q), Some(unit)) => {
-            units::converted_roughly(q, unit).map(|value| QuantityRef { value, unit })
+    let Some(q) = to_quantity(item, call) else {
+        if item.written_number(call.cx.doc).is_some() {
+            value(item, call.cx, call.span)?;
         }
-        (found, _) => found,
-    }))
+        return Ok(None);
+    };
+    Ok(match unit {
+        None => Some(q),
+        Some(unit) if q.unit == "1" || q.unit == unit => Some(QuantityRef { unit, ..q }),
+        Some(unit) => units::converted_roughly(q, unit).map(|value| QuantityRef { value, unit }),
+    })
 }
 
 fn to_quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<QuantityRef<'a>> {

@@ -62,7 +62,7 @@ fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> String {
 
 fn from_base64(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
     let sextets = text.trim_end_matches('=').as_bytes();
-    if text.len() % 4 != 0 || text.len() - sextets.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - sextets.len() > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(sextets.len() * 3 / 4);

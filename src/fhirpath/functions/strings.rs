@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::lacks_value;
 use crate::fhirpath::eval::{Call, Evaluated, fail};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::value::Item;
@@ -124,6 +125,7 @@ impl<'a> Call<'a, '_> {
         let Some(item) = self.single_input()? else { return Ok(None) };
         match item.text(self.cx.doc) {
             Some(text) => Ok(Some(text)),
+            None if lacks_value(item, self.cx.doc) => Ok(None),
             None => fail(self.span, "only texts can be used here; `toString()` makes one"),
         }
     }
