@@ -64,6 +64,12 @@ impl<'a> Document<'a> {
 
     /// The number at `at` as it was written: `1.50`, `1.0E-3`, all of its digits.
     pub fn number_text(&self, at: u32) -> Option<&'a str> {
+        // Other values have no place among the numbers, and would be given the next one's text.
+        let Some(Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))) =
+            self.nodes.get(at as usize)
+        else {
+            return None;
+        };
         let start = self.number_start(at)?;
         let rest = &self.raw[start..];
         let end = rest.iter().position(|b| !is_number_byte(*b)).unwrap_or(rest.len());
@@ -105,25 +111,23 @@ impl<'a> Document<'a> {
 
     /// The Quantity object at `at`: its value, and the code of its unit (or the unit, where no code is given).
     pub fn quantity(&self, at: u32) -> Option<QuantityRef<'a>> {
-        let value = decimal(self.number_text(self.child(at, "value")?)?)?;
-        let text = |key| self.child(at, key).and_then(|v| self.text(v));
-        Some(QuantityRef { value, unit: text("code").or_else(|| text("unit")).unwrap_or("1") })
+        let (number, unit) = self.written_quantity(at)?;
+        Some(QuantityRef { value: decimal(number)?, unit })
     }
 
-    /// Whether two nodes hold the same JSON, whatever the order of keys.
-    pub fn same_tree(&self, a: u32, b: u32) -> bool {
-        match (self.nodes.get(a as usize), self.nodes.get(b as usize)) {
-            (Some(Node::Object { len: x, .. }), Some(Node::Object { len: y, .. })) => {
-                x == y
-                    && self
-                        .entries(a)
-                        .all(|(key, v)| self.child(b, key).is_some_and(|w| self.same_tree(v, w)))
+    /// The Quantity object at `at`, its value as written; `None` with a comparator: `<5` is no number.
+    pub(super) fn written_quantity(&self, at: u32) -> Option<(&'a str, &'a str)> {
+        let (mut value, mut unit, mut code) = (None, None, None);
+        for (key, at) in self.entries(at) {
+            match key {
+                "value" => value = Some(at),
+                "unit" => unit = self.text(at),
+                "code" => code = self.text(at),
+                "comparator" => return None,
+                _ => {}
             }
-            (Some(Node::Array { len: x, .. }), Some(Node::Array { len: y, .. })) => {
-                x == y && self.elements(a).zip(self.elements(b)).all(|(v, w)| self.same_tree(v, w))
-            }
-            (x, y) => x == y,
         }
+        Some((self.number_text(value?)?, code.or(unit).unwrap_or("1")))
     }
 
     /// The element for the resource itself.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bumpalo::collections::Vec as ArenaVec;
 use simd_json::{Node, StaticNode};
 
+use super::compare::lacks_value;
 use super::document::Document;
 use super::expr::{Expr, ExprKind, Key, Kind, Step, System};
 use super::operators;
@@ -115,6 +116,8 @@ impl Expr {
             ExprKind::Path { input, steps, first } => path(input, steps, *first, this, cx),
             ExprKind::Literal(literal) => Ok(cx.one(literal.item())),
             ExprKind::Empty => Ok(&[]),
+            // `iif` without an input has no `$this`.
+            ExprKind::This if matches!(this, Item::Element(Element::NONE)) => Ok(&[]),
             ExprKind::This => Ok(cx.one(this)),
             ExprKind::Index => Ok(cx.one(Item::Integer(cx.index))),
             ExprKind::Total => Ok(cx.total),
@@ -175,6 +178,7 @@ impl Expr {
             [] => Ok(None),
             [one] => match one.system(cx.doc) {
                 Some(Item::Integer(n)) => Ok(Some(n)),
+                None if lacks_value(*one, cx.doc) => Ok(None),
                 _ => fail(&self.span, "a whole number is wanted here"),
             },
             _ => fail(&self.span, "a single number is wanted here"),
@@ -191,6 +195,7 @@ impl Expr {
             [] => Ok(None),
             [one] => match one.text(cx.doc) {
                 Some(text) => Ok(Some(text)),
+                None if lacks_value(*one, cx.doc) => Ok(None),
                 None => fail(&self.span, "a text is wanted here"),
             },
             _ => fail(&self.span, "a single text is wanted here"),
@@ -239,6 +244,10 @@ pub(super) fn singleton_boolean<'a>(
         [Item::Boolean(b)] => Ok(Some(*b)),
         [one] => match one.system(doc) {
             Some(Item::Boolean(b)) => Ok(Some(b)),
+            // Only its extensions may say why there is no value: that makes it neither true nor false.
+            None if matches!(one, Item::Element(e) if e.of.is_some_and(|t| t.name() == "boolean")) => {
+                Ok(None)
+            }
             _ => Ok(Some(true)),
         },
         _ => fail(span, "a single boolean is wanted here, there are several values"),
@@ -325,6 +334,29 @@ fn children<'a>(
             walk(Item::Element(element), rest, found, doc);
         }
     }
+}
+
+/// All elements that an item has, with their types, in the order of the text.
+pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'a> {
+    let mut found = Found { items: cx.list(), limit: usize::MAX };
+    let Item::Element(parent) = item else { return &[] };
+    let Some(of) = parent.of.map(|of| concrete(of, parent.at, cx.doc)) else { return &[] };
+    let holder = if of.is_primitive() { parent.companion } else { parent.at };
+    for (name, _) in cx.doc.entries(holder) {
+        let plain = name.strip_prefix('_').unwrap_or(name);
+        // `_name` beside `name` is no child of its own.
+        if plain.len() < name.len() && cx.doc.child(holder, plain).is_some() {
+            continue;
+        }
+        let declared = match of.element(plain) {
+            Some(element) => element.types.first().copied().filter(|_| !element.choice),
+            None => of.choice_key(plain).map(|(_, of)| of),
+        };
+        let Some(of) = declared else { continue };
+        let key = Key { name: plain.into(), of, primitive: of.is_primitive() };
+        children(parent, &key, &[], &mut found, cx.doc);
+    }
+    found.items.into_bump_slice()
 }
 
 /// Primitives and their extensions, which stand side by side; one of the two may be null or missing.

@@ -42,9 +42,9 @@ const SYMBOLS: [&str; 21] = [
     "*", "/", "|",
 ];
 
-/// All tokens of `text`, closed by [`Kind::End`].
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
-    let mut lexer = Lexer { text, at: 0 };
+/// All tokens of `text`, closed by [`Kind::End`], and what in them works though hardly as meant.
+pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, Vec<SyntaxError>), SyntaxError> {
+    let mut lexer = Lexer { text, at: 0, doubts: Vec::new() };
     let mut found = Vec::new();
     loop {
         lexer.skip_blank()?;
@@ -53,7 +53,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
         let end = kind == Kind::End;
         found.push(Token { kind, span: start..lexer.at });
         if end {
-            return Ok(found);
+            return Ok((found, lexer.doubts));
         }
     }
 }
@@ -61,6 +61,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
+    doubts: Vec<SyntaxError>,
 }
 
 impl Lexer<'_> {
@@ -139,6 +140,11 @@ impl Lexer<'_> {
             self.take_while(|c| c.is_ascii_digit());
             return Kind::Decimal;
         }
+        // `45L` is a Long; whole numbers are all of 64 bits here.
+        let mut after = self.rest().chars();
+        if after.next() == Some('L') && !after.next().is_some_and(|c| c.is_ascii_alphanumeric()) {
+            self.at += 1;
+        }
         Kind::Integer
     }
 
@@ -165,15 +171,47 @@ impl Lexer<'_> {
             'r' => '\r',
             't' => '\t',
             'f' => '\u{c}',
-            'u' => {
-                let hex = self.rest().get(..4).and_then(|h| u32::from_str_radix(h, 16).ok());
-                let found = hex.and_then(char::from_u32);
-                self.at = (self.at + 4).min(self.text.len());
-                found.ok_or_else(|| self.error(start, "`\\u` wants four hexadecimal digits"))?
-            }
+            'u' => return Ok(self.unicode()),
             '\'' | '"' | '`' | '\\' | '/' => escaped,
-            _ => return Err(self.error(start, format!("`\\{escaped}` is no escape"))),
+            _ => {
+                self.needless_backslash(escaped);
+                escaped
+            }
         })
+    }
+
+    /// What stands behind `\u`: four hexadecimal digits, or two such escapes that are a surrogate pair.
+    fn unicode(&mut self) -> char {
+        let first = self.hex(self.at);
+        let low = first.filter(|h| (0xD800..0xDC00).contains(h)).and_then(|high| {
+            let low = self.rest().get(4..).filter(|r| r.starts_with("\\u"))?;
+            let low = self.hex(self.text.len() - low.len() + 2)?;
+            (0xDC00..0xE000)
+                .contains(&low)
+                .then(|| 0x1_0000 + ((high - 0xD800) << 10) + low - 0xDC00)
+        });
+        let Some(found) = low.or(first).and_then(char::from_u32) else {
+            self.needless_backslash('u');
+            return 'u';
+        };
+        self.at += if low.is_some() { 10 } else { 4 };
+        found
+    }
+
+    fn hex(&self, at: usize) -> Option<u32> {
+        let digits = self.text.get(at..at + 4)?;
+        let all = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if all { u32::from_str_radix(digits, 16).ok() } else { None }
+    }
+
+    /// A backslash before anything else is dropped (N1, "String"), which pattern writers do not expect.
+    fn needless_backslash(&mut self, before: char) {
+        let start = self.at - before.len_utf8() - 1;
+        let doubt = SyntaxError::new(
+            format!("`\\{before}` is no escape: the backslash is dropped"),
+            start..self.at,
+        );
+        self.doubts.push(doubt.hint(format!("write `\\\\{before}` for a backslash")));
     }
 
     fn temporal(&mut self) -> Result<Kind, SyntaxError> {

@@ -6,6 +6,8 @@
 //! Spec: FHIRPath N1 (<http://hl7.org/fhirpath/N1/>), with the functions that FHIR and SQL on FHIR add. The module
 //! knows nothing of files, views or Arrow.
 
+mod checks;
+mod compare;
 mod document;
 mod eval;
 mod expr;
@@ -17,6 +19,7 @@ mod references;
 mod resolve;
 mod temporal;
 mod typing;
+mod units;
 mod value;
 
 use std::cell::RefCell;
@@ -92,7 +95,15 @@ impl<'n> Compiler<'n> {
     /// Compiles `text` for a focus of the given types.
     pub fn compile(&self, text: &str, focus: &Static) -> Result<Expr, SyntaxError> {
         self.resolver.context.replace(focus.clone());
-        self.resolver.expression(&parse::parse(text)?, focus)
+        self.resolver.expression(&self.parse(text)?, focus)
+    }
+
+    fn parse(&self, text: &str) -> Result<parse::Syntax, SyntaxError> {
+        let (tree, doubts) = parse::parse(text)?;
+        for doubt in doubts {
+            self.resolver.note(doubt);
+        }
+        Ok(tree)
     }
 
     /// What the expressions compiled since the last call say that works, though hardly as meant.
@@ -109,7 +120,7 @@ impl<'n> Compiler<'n> {
     ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
         let mut trees = Vec::with_capacity(paths.len());
         for (i, path) in paths.iter().enumerate() {
-            trees.push(parse::parse(path).map_err(|e| (i, e))?);
+            trees.push(self.parse(path).map_err(|e| (i, e))?);
         }
         let borrowed: Vec<_> = trees.iter().collect();
         self.resolver.context.replace(Static::unknown());

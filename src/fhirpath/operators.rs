@@ -6,9 +6,12 @@ use std::ops::Range;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::compare::{as_quantity, compare, equal, equivalent, every, lacks_value, matched};
 use super::eval::{Context, Evaluated, fail, singleton_boolean};
 use super::expr::{Expr, Operator};
-use super::value::{Collection, Item, QuantityRef, as_decimal, compare, equal};
+use super::temporal::Temporal;
+use super::units;
+use super::value::{Collection, Item, QuantityRef, as_decimal};
 
 /// Evaluates both sides as the operator needs them, and applies it.
 pub(super) fn apply<'a>(
@@ -27,8 +30,8 @@ pub(super) fn apply<'a>(
             match operator {
                 O::Equal => Ok(cx.boolean(equal_lists(left, right, cx))),
                 O::NotEqual => Ok(cx.boolean(equal_lists(left, right, cx).map(|e| !e))),
-                O::Equivalent => Ok(cx.boolean(Some(equivalent(left, right, cx)))),
-                O::NotEquivalent => Ok(cx.boolean(Some(!equivalent(left, right, cx)))),
+                O::Equivalent => Ok(cx.boolean(equivalent_lists(left, right, cx))),
+                O::NotEquivalent => Ok(cx.boolean(equivalent_lists(left, right, cx).map(|e| !e))),
                 O::Less | O::LessOrEqual | O::Greater | O::GreaterOrEqual => {
                     order(operator, left, right, cx, span)
                 }
@@ -76,43 +79,20 @@ fn equal_lists<'a>(left: Collection<'a>, right: Collection<'a>, cx: &Context<'a>
     if left.len() != right.len() {
         return Some(false);
     }
-    let mut known = Some(true);
-    for (a, b) in left.iter().zip(right) {
-        match equal(*a, *b, cx.doc) {
-            Some(true) => {}
-            Some(false) => return Some(false),
-            None => known = None,
-        }
+    every(left.iter().zip(right).map(|(a, b)| equal(*a, *b, cx.doc)))
+}
+
+/// `~`: empty is equivalent to empty, and order does not matter.
+fn equivalent_lists<'a>(
+    left: Collection<'a>,
+    right: Collection<'a>,
+    cx: &Context<'a>,
+) -> Option<bool> {
+    if let ([a], [b]) = (left, right) {
+        return equivalent(*a, *b, cx.doc);
     }
-    known
-}
-
-/// `~`: empty equals empty, order and letter case do not matter, decimals are compared at the lesser precision.
-fn equivalent<'a>(left: Collection<'a>, right: Collection<'a>, cx: &Context<'a>) -> bool {
-    let mut unmatched: Vec<_> = right.iter().collect();
-    left.len() == right.len()
-        && left.iter().all(|a| {
-            let found = unmatched.iter().position(|b| equivalent_items(*a, **b, cx));
-            found.map(|i| unmatched.swap_remove(i)).is_some()
-        })
-}
-
-fn equivalent_items<'a>(a: Item<'a>, b: Item<'a>, cx: &Context<'a>) -> bool {
-    match (a.system(cx.doc), b.system(cx.doc)) {
-        (Some(Item::String(x)), Some(Item::String(y))) => fold(x) == fold(y),
-        (Some(Item::Decimal(x)), Some(Item::Decimal(y))) => {
-            let scale = x.scale().min(y.scale());
-            x.round_dp(scale) == y.round_dp(scale)
-        }
-        (Some(Item::Temporal(x)), Some(Item::Temporal(y))) => {
-            x.compare(&y) == Some(Ordering::Equal)
-        }
-        _ => equal(a, b, cx.doc) == Some(true),
-    }
-}
-
-fn fold(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    let same = |a, b| equivalent(a, b, cx.doc) == Some(true);
+    Some(left.len() == right.len() && matched(left, right, same))
 }
 
 fn order<'a>(
@@ -187,7 +167,7 @@ fn concatenate<'a>(
             None => Ok(""),
             Some(item) => match item.text(cx.doc) {
                 Some(text) => Ok(text),
-                None if item.system(cx.doc).is_none() => Ok(""),
+                None if value(item, cx, span)?.is_none() => Ok(""),
                 None => fail(span, "`&` joins texts; `toString()` makes one"),
             },
         }
@@ -196,19 +176,40 @@ fn concatenate<'a>(
     Ok(cx.one(cx.string(&joined)))
 }
 
+/// What an operator or function calculates with: the value behind an item, empty for a primitive that has none.
+/// Numbers of more digits than a Decimal holds are refused: no digit may be lost unseen.
+pub(super) fn value<'a>(
+    item: Item<'a>,
+    cx: &Context<'a>,
+    span: &Range<usize>,
+) -> Evaluated<'a, Option<Item<'a>>> {
+    if let Some(value) = item.system(cx.doc) {
+        return Ok(Some(value));
+    }
+    if item.written_number(cx.doc).is_some() {
+        return fail(span, "the number has more digits than can be calculated with (28)");
+    }
+    if lacks_value(item, cx.doc) {
+        return Ok(None);
+    }
+    fail(span, "a simple value is wanted here, not one with elements")
+}
+
 /// `-x`
 pub(super) fn negate<'a>(
     operand: Collection<'a>,
     cx: &Context<'a>,
     span: &Range<usize>,
 ) -> Evaluated<'a> {
-    let Some(value) = single(operand, span)?.and_then(|i| i.system(cx.doc)) else { return Ok(&[]) };
-    match value {
-        Item::Integer(n) => Ok(cx.one(Item::Integer(-n))),
-        Item::Decimal(d) => Ok(cx.one(Item::Decimal(-d))),
-        Item::Quantity(q) => Ok(cx.one(Item::Quantity(QuantityRef { value: -q.value, ..q }))),
-        _ => fail(span, "only numbers have a negative"),
-    }
+    let Some(item) = single(operand, span)? else { return Ok(&[]) };
+    let negative = match value(item, cx, span)? {
+        None => None,
+        Some(Item::Integer(n)) => n.checked_neg().map(Item::Integer),
+        Some(Item::Decimal(d)) => Some(Item::Decimal(-d)),
+        Some(Item::Quantity(q)) => Some(Item::Quantity(QuantityRef { value: -q.value, ..q })),
+        Some(_) => return fail(span, "only numbers have a negative"),
+    };
+    Ok(negative.map_or(&[], |item| cx.one(item)))
 }
 
 /// `+ - * / div mod`; a result that does not fit is empty (N1, "Math").
@@ -220,34 +221,59 @@ fn arithmetic<'a>(
     span: &Range<usize>,
 ) -> Evaluated<'a> {
     let (Some(a), Some(b)) = (single(left, span)?, single(right, span)?) else { return Ok(&[]) };
-    let (Some(a), Some(b)) = (a.system(cx.doc), b.system(cx.doc)) else { return Ok(&[]) };
-    let result = match (a, b) {
-        (Item::String(x), Item::String(y)) if operator == Operator::Plus => {
-            Some(cx.string(&[x, y].concat()))
-        }
-        (Item::Temporal(t), Item::Quantity(q)) => moved(operator, t, q),
-        (Item::Integer(x), Item::Integer(y)) => integers(operator, x, y),
-        (Item::Quantity(x), Item::Quantity(y)) => quantities(operator, x, y),
-        _ => match (as_decimal(a), as_decimal(b)) {
-            (Some(x), Some(y)) => decimals(operator, x, y),
-            _ => return fail(span, "these types cannot be combined by this operator"),
-        },
+    Ok(combine(operator, a, b, cx, span)?.map_or(&[], |item| cx.one(item)))
+}
+
+/// Arithmetic on two items; empty where a value is missing, or the result does not fit.
+pub(super) fn combine<'a>(
+    operator: Operator,
+    first: Item<'a>,
+    second: Item<'a>,
+    cx: &Context<'a>,
+    span: &Range<usize>,
+) -> Evaluated<'a, Option<Item<'a>>> {
+    let (Some(left), Some(right)) = (value(first, cx, span)?, value(second, cx, span)?) else {
+        return Ok(None);
     };
-    Ok(result.map_or(&[], |item| cx.one(item)))
+    match (left, right) {
+        (Item::String(head), Item::String(tail)) if operator == Operator::Plus => {
+            Ok(Some(cx.string(&[head, tail].concat())))
+        }
+        (Item::Temporal(t), Item::Quantity(q)) => moved(operator, t, time_span(second, q), span),
+        (Item::Integer(x), Item::Integer(y)) => Ok(integers(operator, x, y)),
+        _ => match (as_decimal(left), as_decimal(right)) {
+            (Some(x), Some(y)) => Ok(decimals(operator, x, y)),
+            _ => match (as_quantity(left), as_quantity(right)) {
+                (Some(x), Some(y)) => quantities(operator, x, y, cx, span),
+                _ => fail(span, NOT_COMBINED),
+            },
+        },
+    }
+}
+
+const NOT_COMBINED: &str = "these types cannot be combined by this operator";
+
+/// FHIR writes calendar units in UCUM's codes (FHIR, "FHIRPath: Use of FHIR Quantity"): an element's `a` is a year.
+fn time_span<'a>(from: Item<'a>, q: QuantityRef<'a>) -> QuantityRef<'a> {
+    let word = if matches!(from, Item::Element(_)) { units::calendar_of(q.unit) } else { None };
+    QuantityRef { unit: word.unwrap_or(q.unit), ..q }
 }
 
 fn moved<'a>(
     operator: Operator,
-    t: super::temporal::Temporal,
+    t: Temporal,
     q: QuantityRef<'_>,
-) -> Option<Item<'a>> {
-    let amount = q.value.trunc().to_i64()?;
+    span: &Range<usize>,
+) -> Evaluated<'a, Option<Item<'a>>> {
     let amount = match operator {
-        Operator::Plus => amount,
-        Operator::Minus => -amount,
-        _ => return None,
+        Operator::Plus => q.value,
+        Operator::Minus => -q.value,
+        _ => return fail(span, NOT_COMBINED),
     };
-    t.plus(amount, q.unit).map(Item::Temporal)
+    match t.plus(amount, q.unit) {
+        Ok(moved) => Ok(Some(Item::Temporal(moved))),
+        Err(why) => fail(span, why),
+    }
 }
 
 fn integers<'a>(operator: Operator, a: i64, b: i64) -> Option<Item<'a>> {
@@ -274,19 +300,53 @@ fn decimals<'a>(operator: Operator, a: Decimal, b: Decimal) -> Option<Item<'a>> 
     number.map(Item::Decimal)
 }
 
-fn quantities<'a>(operator: Operator, a: QuantityRef<'a>, b: QuantityRef<'a>) -> Option<Item<'a>> {
-    let value = match operator {
-        Operator::Plus if a.unit == b.unit => a.value.checked_add(b.value),
-        Operator::Minus if a.unit == b.unit => a.value.checked_sub(b.value),
-        Operator::Divide if a.unit == b.unit => {
-            return Some(Item::Quantity(QuantityRef {
-                value: a.value.checked_div(b.value)?,
-                unit: "1",
-            }));
+/// Sums take the unit of the left side; a plain number takes that of the other.
+fn quantities<'a>(
+    operator: Operator,
+    a: QuantityRef<'a>,
+    b: QuantityRef<'a>,
+    cx: &Context<'a>,
+    span: &Range<usize>,
+) -> Evaluated<'a, Option<Item<'a>>> {
+    let result = match operator {
+        Operator::Plus => sum(a, b),
+        Operator::Minus => sum(a, QuantityRef { value: -b.value, ..b }),
+        Operator::Times => product(a, b, a.value.checked_mul(b.value), 1, cx),
+        Operator::Divide => {
+            product(a, b, a.value.checked_div(b.value).map(|d| d.normalize()), -1, cx)
         }
-        _ => None,
+        _ => return fail(span, NOT_COMBINED),
     };
-    value.map(|value| Item::Quantity(QuantityRef { value, ..a }))
+    Ok(result.map(Item::Quantity))
+}
+
+fn sum<'a>(a: QuantityRef<'a>, b: QuantityRef<'a>) -> Option<QuantityRef<'a>> {
+    let unit = if a.unit == "1" { b.unit } else { a.unit };
+    let right = if b.unit == unit || b.unit == "1" {
+        b.value
+    } else if units::is_uneven(unit) || units::is_uneven(b.unit) {
+        return None;
+    } else {
+        units::converted(b, unit)?
+    };
+    Some(QuantityRef { value: a.value.checked_add(right)?, unit })
+}
+
+fn product<'a>(
+    a: QuantityRef<'a>,
+    b: QuantityRef<'a>,
+    value: Option<Decimal>,
+    sign: i32,
+    cx: &Context<'a>,
+) -> Option<QuantityRef<'a>> {
+    let unit = if b.unit == "1" {
+        a.unit
+    } else if sign > 0 && a.unit == "1" {
+        b.unit
+    } else {
+        cx.doc.arena.alloc_str(&units::product(a.unit, b.unit, sign)?)
+    };
+    Some(QuantityRef { value: value?, unit })
 }
 
 /// Whether a criterion holds: exactly one value, and that true.

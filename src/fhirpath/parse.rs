@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::SyntaxError;
 use super::lex::{Kind, Token, tokens};
 use super::temporal::Temporal;
+use super::units;
 use super::value::{Literal, Quantity, decimal};
 
 /// A node of the tree and the text it came from.
@@ -57,35 +58,16 @@ const LEVELS: [&[&str]; 10] = [
     &["*", "/", "div", "mod"],
 ];
 
-/// Units that may follow a number without quotes, and what they are in UCUM or FHIRPath's calendar words.
-const CALENDAR: [(&str, &str); 16] = [
-    ("year", "year"),
-    ("years", "year"),
-    ("month", "month"),
-    ("months", "month"),
-    ("week", "week"),
-    ("weeks", "week"),
-    ("day", "day"),
-    ("days", "day"),
-    ("hour", "hour"),
-    ("hours", "hour"),
-    ("minute", "minute"),
-    ("minutes", "minute"),
-    ("second", "second"),
-    ("seconds", "second"),
-    ("millisecond", "millisecond"),
-    ("milliseconds", "millisecond"),
-];
-
 /// Deeper nesting than any expression needs, and less than the stack can hold.
 const MAX_DEPTH: usize = 200;
 
-/// The tree of a whole expression.
-pub(super) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
-    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+/// The tree of a whole expression, and what in it works though hardly as meant.
+pub(super) fn parse(text: &str) -> Result<(Syntax, Vec<SyntaxError>), SyntaxError> {
+    let (tokens, doubts) = tokens(text)?;
+    let mut parser = Parser { text, tokens, at: 0, depth: 0 };
     let tree = parser.expression(0)?;
     match parser.peek() {
-        Kind::End => Ok(tree),
+        Kind::End => Ok((tree, doubts)),
         _ => Err(parser.unexpected("an operator or the end")),
     }
 }
@@ -171,14 +153,23 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> Result<Syntax, SyntaxError> {
-        let start = self.span().start;
-        if self.take("-") {
-            let operand = self.postfix()?;
-            let span = start..operand.span.end;
-            return Ok(Syntax { kind: SyntaxKind::Negate(Box::new(operand)), span });
+        let mut signs = Vec::new();
+        loop {
+            let start = self.span().start;
+            if self.take("-") {
+                signs.push(start);
+            } else if !self.take("+") {
+                break;
+            }
         }
-        self.take("+");
-        self.postfix()
+        let operand = self.postfix()?;
+        let end = operand.span.end;
+        // A second minus undoes the first; more would only nest deeply.
+        let needed = if signs.len() > 1 { 2 - signs.len() % 2 } else { signs.len() };
+        Ok(signs.into_iter().take(needed).rev().fold(operand, |operand, start| Syntax {
+            kind: SyntaxKind::Negate(Box::new(operand)),
+            span: start..end,
+        }))
     }
 
     fn postfix(&mut self) -> Result<Syntax, SyntaxError> {
@@ -269,7 +260,7 @@ impl Parser<'_> {
         let text = &self.text[span.clone()];
         let literal = match kind {
             Kind::String(text) => Some(Literal::String(text.into())),
-            Kind::Integer => text.parse().ok().map(Literal::Integer),
+            Kind::Integer => text.trim_end_matches('L').parse().ok().map(Literal::Integer),
             Kind::Decimal => decimal(text).map(Literal::Decimal),
             Kind::Temporal => Temporal::literal(&text[1..]).map(Literal::Temporal),
             _ => return Err(self.unexpected("a value")),
@@ -288,9 +279,9 @@ impl Parser<'_> {
             other => return other,
         };
         let unit = match self.peek() {
-            Kind::String(unit) => unit.clone(),
-            Kind::Name(word) => match CALENDAR.iter().find(|(w, _)| w == word) {
-                Some((_, unit)) => (*unit).to_owned(),
+            Kind::String(unit) => units::calendar(unit).unwrap_or(unit).to_owned(),
+            Kind::Name(word) => match units::calendar(word) {
+                Some(unit) => unit.to_owned(),
                 None => return number,
             },
             _ => return number,

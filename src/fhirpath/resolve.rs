@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 
 use super::SyntaxError;
+use super::checks::{self, Verdict};
 use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    arithmetic_type, check_key_input, literal_type, resource_type, result, type_named,
-    type_specifier,
+    binary_type, check_key_input, literal_type, resource_type, result, type_named, type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -204,6 +204,11 @@ impl Resolver<'_> {
                 let item = input.clone().single();
                 arguments.iter().map(|a| self.expression(a, &item)).collect()
             }
+            Scope::Total => {
+                let item = input.clone().single();
+                let scope = |i| if i == 0 { &item } else { focus };
+                arguments.iter().enumerate().map(|(i, a)| self.expression(a, scope(i))).collect()
+            }
             Scope::Descent => arguments
                 .iter()
                 .map(|a| self.descent(&[a], input).map(|mut e| e.remove(0)).map_err(|(_, e)| e))
@@ -245,20 +250,12 @@ impl Resolver<'_> {
         let left = Box::new(self.expression(left, focus)?);
         let right = Box::new(self.expression(right, focus)?);
         let operator = Operator::of(operator);
-        let gives = match operator {
-            Operator::Plus | Operator::Minus | Operator::Times | Operator::Mod => {
-                arithmetic_type(&left, &right)
-            }
-            Operator::Divide => Static::system(System::Decimal),
-            Operator::Div => Static::system(System::Integer),
-            Operator::Concatenate => Static::system(System::String),
-            Operator::Union => {
-                let mut both = left.gives.clone().or(&right.gives);
-                both.many = true;
-                both
-            }
-            _ => Static::system(System::Boolean),
-        };
+        match checks::comparison(operator, &left, &right, &span) {
+            Verdict::Fine => {}
+            Verdict::Doubtful(doubt) => self.note(doubt),
+            Verdict::Refused(error) => return Err(error),
+        }
+        let gives = binary_type(operator, &left, &right);
         Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
     }
 }
@@ -338,11 +335,16 @@ impl Resolver<'_> {
         if error.hint.is_some() {
             return Err(error);
         }
-        let mut doubts = self.doubts.borrow_mut();
-        if !doubts.contains(&error) {
-            doubts.push(error.hint("R4 does not have it, so it gives nothing"));
-        }
+        self.note(error.hint("R4 does not have it, so it gives nothing"));
         Ok(())
+    }
+
+    /// Notes what works, though hardly as meant; each thing once.
+    pub(super) fn note(&self, doubt: SyntaxError) {
+        let mut doubts = self.doubts.borrow_mut();
+        if !doubts.contains(&doubt) {
+            doubts.push(doubt);
+        }
     }
 }
 
@@ -424,10 +426,11 @@ fn unknown_element(input: &Static, name: &str, span: Range<usize>) -> SyntaxErro
 
 fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
     let known = functions::all().map(|f| f.name).chain(["ofType", "getReferenceKey"]);
-    let hint = suggest::nearest(name, known).map_or_else(
-        || "the README lists the functions that Kiln knows".to_owned(),
-        |n| format!("did you mean `{n}()`?"),
-    );
+    let near = |n| format!("did you mean `{n}()`?");
+    let hint = checks::instead_of(name)
+        .map(str::to_owned)
+        .or_else(|| suggest::nearest(name, known).map(near))
+        .unwrap_or_else(|| "the README lists the functions that Kiln knows".to_owned());
     SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
 }
 
@@ -445,8 +448,9 @@ fn wrong_arity(
 
 /// A pattern that is written down is known to be wrong before any text is matched with it.
 fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
-    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) =
-        arguments.first().filter(|_| matches!(function.name, "matches" | "replaceMatches"))
+    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) = arguments
+        .first()
+        .filter(|_| matches!(function.name, "matches" | "matchesFull" | "replaceMatches"))
     else {
         return Ok(());
     };

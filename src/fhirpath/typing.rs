@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::SyntaxError;
-use super::expr::{Expr, Kind, Static, System};
+use super::expr::{Expr, Kind, Operator, Static, System};
 use super::functions::Gives;
 use super::parse::{Syntax, SyntaxKind};
 use super::resolve::Resolved;
@@ -108,6 +108,19 @@ pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static
             let kinds = input.kinds.iter().map(|k| edge_kind(*k)).collect();
             Static { kinds, many: false }
         }
+        Gives::Rounded(system) => {
+            let quantity = input.kinds.iter().any(|k| is_quantity(*k));
+            Static::system(if quantity { System::Quantity } else { system })
+        }
+        Gives::Descent => {
+            let of = arguments.first().map_or_else(Static::unknown, |a| a.gives.clone());
+            Static { many: true, ..of }
+        }
+        Gives::Any => arguments
+            .iter()
+            .map(|a| a.gives.clone())
+            .reduce(|a, b| a.or(&b))
+            .unwrap_or_else(Static::unknown),
         Gives::Each => {
             let of = arguments.first().map_or_else(Static::unknown, |a| a.gives.clone());
             Static { many: of.many || input.many, ..of }
@@ -130,7 +143,7 @@ pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static
     }
 }
 
-/// The edges of a whole number are no whole numbers; those of a Period are dateTimes.
+/// The edges and the mean of whole numbers are no whole numbers; those of a Period are dateTimes.
 fn edge_kind(kind: Kind) -> Kind {
     match kind.name() {
         "Period" => Kind::System(System::DateTime),
@@ -141,16 +154,55 @@ fn edge_kind(kind: Kind) -> Kind {
     }
 }
 
-pub(super) fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
+fn is_quantity(kind: Kind) -> bool {
+    match kind {
+        Kind::Fhir(of) => super::value::is_quantity(of),
+        Kind::System(system) => system == System::Quantity,
+    }
+}
+
+pub(super) fn binary_type(operator: Operator, left: &Expr, right: &Expr) -> Static {
+    match operator {
+        Operator::Plus | Operator::Minus | Operator::Times | Operator::Mod => {
+            arithmetic_type(left, right)
+        }
+        Operator::Divide => quotient_type(left, right),
+        Operator::Div => Static::system(System::Integer),
+        Operator::Concatenate => Static::system(System::String),
+        Operator::Union => {
+            let mut both = left.gives.clone().or(&right.gives);
+            both.many = true;
+            both
+        }
+        _ => Static::system(System::Boolean),
+    }
+}
+
+/// Of `/`: a number, or a quantity where one side is.
+fn quotient_type(left: &Expr, right: &Expr) -> Static {
+    let mut kinds = left.gives.kinds.iter().chain(&right.gives.kinds);
+    let quantity = kinds.any(|k| is_quantity(*k));
+    Static::system(if quantity { System::Quantity } else { System::Decimal })
+}
+
+fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
     match (left.gives.kinds.as_slice(), right.gives.kinds.as_slice()) {
+        ([a], [b]) if is_quantity(*a) && is_quantity(*b) => Static::system(System::Quantity),
         ([a], [b]) if a == b => left.gives.clone().single(),
         ([Kind::System(t @ (System::Date | System::DateTime | System::Time))], _) => {
             Static::system(*t)
         }
-        ([a], [Kind::System(System::Quantity)]) => Static { kinds: vec![*a], many: false },
+        ([a], [b]) if is_moment(*a) && is_quantity(*b) => Static { kinds: vec![*a], many: false },
+        ([a], [b]) if (is_quantity(*a) || is_quantity(*b)) && (is_number(*a) || is_number(*b)) => {
+            Static::system(System::Quantity)
+        }
         ([a], [b]) if is_number(*a) && is_number(*b) => Static::system(System::Decimal),
         _ => Static::unknown().single(),
     }
+}
+
+fn is_moment(kind: Kind) -> bool {
+    matches!(kind.name(), "date" | "dateTime" | "instant" | "time" | "Date" | "DateTime" | "Time")
 }
 
 fn is_number(kind: Kind) -> bool {

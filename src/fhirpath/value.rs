@@ -1,12 +1,13 @@
 //! What an expression yields: elements of the resource, as they lie on the tape, and computed system values.
 
-use std::cmp::Ordering;
+use std::fmt;
 
 use rust_decimal::Decimal;
 use simd_json::{Node, StaticNode};
 
 use super::document::Document;
-use super::temporal::{Temporal, TemporalKind};
+use super::temporal::Temporal;
+use super::units;
 use crate::fhir::Type;
 
 /// Zero or more values in order: FHIRPath's only kind of value. Lives in the arena of the resource's evaluation.
@@ -98,12 +99,29 @@ impl Literal {
     }
 }
 
+impl fmt::Display for QuantityRef<'_> {
+    /// As FHIRPath's `toString()`: `4 days`, `53 'km'`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match units::calendar(self.unit) {
+            Some(word) => {
+                let plural = if self.value == Decimal::ONE { "" } else { "s" };
+                write!(f, "{} {word}{plural}", self.value)
+            }
+            None => write!(f, "{} '{}'", self.value, self.unit),
+        }
+    }
+}
+
 /// A decimal with its scale, exact to 28 digits; `None` beyond.
 pub fn decimal(text: &str) -> Option<Decimal> {
-    if text.contains(['e', 'E']) {
-        return Decimal::from_scientific(text).ok();
-    }
-    Decimal::from_str_exact(text).ok()
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else {
+        return Decimal::from_str_exact(text).ok();
+    };
+    let (mantissa, exponent) = (Decimal::from_str_exact(mantissa).ok()?, exponent.parse::<i64>());
+    let digits = i64::from(mantissa.scale()).checked_sub(exponent.ok()?)?;
+    let raised = 10i128.checked_pow(u32::try_from(-digits.min(0)).ok()?)?;
+    let scale = u32::try_from(digits.max(0)).ok()?;
+    Decimal::try_from_i128_with_scale(mantissa.mantissa().checked_mul(raised)?, scale).ok()
 }
 
 impl<'a> Item<'a> {
@@ -124,6 +142,20 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The number of an element as written, and its unit (1 for plain numbers): also of numbers with more digits than
+    /// a system value can hold. Not of Quantities with a comparator: `<5` is no number.
+    pub(super) fn written_number(self, doc: &Document<'a>) -> Option<(&'a str, &'a str)> {
+        let Self::Element(element) = self else { return None };
+        match *doc.nodes.get(element.at as usize)? {
+            Node::Object { .. } if element.of.is_some_and(is_quantity) => {
+                doc.written_quantity(element.at)
+            }
+            Node::Static(StaticNode::Null | StaticNode::Bool(_)) => None,
+            Node::Static(_) => doc.number_text(element.at).map(|text| (text, "1")),
+            _ => None,
+        }
+    }
+
     /// The text of a string-like value; not of numbers, booleans or dates.
     pub fn text(self, doc: &Document<'a>) -> Option<&'a str> {
         match self {
@@ -139,7 +171,7 @@ fn is_decimal(of: Option<Type>) -> bool {
 }
 
 /// Quantity and its specialisations (Age, Count, Distance, Duration).
-fn is_quantity(of: Type) -> bool {
+pub(super) fn is_quantity(of: Type) -> bool {
     of.name() == "Quantity" || of.parent().is_some_and(is_quantity)
 }
 
@@ -160,78 +192,8 @@ fn number<'a>(text: &str, of: Option<Type>) -> Option<Item<'a>> {
     whole.map(Item::Integer).or_else(|| decimal(text).map(Item::Decimal))
 }
 
-/// FHIRPath `=` of two items: `None` is empty, where precision or time zone does not allow an answer.
-pub(super) fn equal<'a>(a: Item<'a>, b: Item<'a>, doc: &Document<'a>) -> Option<bool> {
-    // The commonest case: a code or url of the resource against a literal.
-    if let (Item::Element(Element { of: Some(of), at, .. }), Item::String(expected)) = (a, b)
-        && !is_temporal(of)
-        && let Some(text) = doc.text(at)
-    {
-        return Some(text == expected);
-    }
-    match (a.system(doc), b.system(doc)) {
-        (Some(x), Some(y)) => equal_values(x, y),
-        (None, None) => Some(equal_trees(a, b, doc)),
-        _ => Some(false),
-    }
-}
-
-fn is_temporal(of: Type) -> bool {
+pub(super) fn is_temporal(of: Type) -> bool {
     matches!(of.name(), "date" | "dateTime" | "instant" | "time")
-}
-
-fn equal_values(a: Item<'_>, b: Item<'_>) -> Option<bool> {
-    match (a, b) {
-        (Item::Temporal(x), Item::Temporal(y)) => {
-            if (x.kind == TemporalKind::Time) == (y.kind == TemporalKind::Time) {
-                x.compare(&y).map(|o| o == Ordering::Equal)
-            } else {
-                Some(false)
-            }
-        }
-        (Item::Boolean(x), Item::Boolean(y)) => Some(x == y),
-        (Item::String(x), Item::String(y)) => Some(x == y),
-        _ => compare_numbers(a, b).map_or(Some(false), |order| order.map(|o| o == Ordering::Equal)),
-    }
-}
-
-/// Complex elements are equal where all their children are, whatever the order of keys.
-fn equal_trees<'a>(a: Item<'a>, b: Item<'a>, doc: &Document<'a>) -> bool {
-    match (a, b) {
-        (Item::Element(x), Item::Element(y)) => doc.same_tree(x.at, y.at),
-        _ => false,
-    }
-}
-
-/// FHIRPath `<` and its kin: `Err` for values of types that cannot be compared, `Ok(None)` for empty.
-pub(super) fn compare<'a>(
-    a: Item<'a>,
-    b: Item<'a>,
-    doc: &Document<'a>,
-) -> Result<Option<Ordering>, &'static str> {
-    let (Some(a), Some(b)) = (a.system(doc), b.system(doc)) else {
-        return Err("only strings, numbers, quantities, dates and times have an order");
-    };
-    match (a, b) {
-        (Item::String(x), Item::String(y)) => Ok(Some(x.cmp(y))),
-        (Item::Temporal(x), Item::Temporal(y)) => Ok(x.compare(&y)),
-        (Item::String(_), Item::Temporal(_)) | (Item::Temporal(_), Item::String(_)) => {
-            Err("a text, or a malformed date, cannot be compared with a date or time")
-        }
-        _ => compare_numbers(a, b).map_err(|_| "values of different types have no order"),
-    }
-}
-
-/// Two values that are neither both numbers nor both quantities.
-struct NotNumbers;
-
-/// Empty for quantities of different units.
-fn compare_numbers(a: Item<'_>, b: Item<'_>) -> Result<Option<Ordering>, NotNumbers> {
-    if let (Item::Quantity(x), Item::Quantity(y)) = (a, b) {
-        return Ok((x.unit == y.unit).then(|| x.value.cmp(&y.value)));
-    }
-    let (a, b) = (as_decimal(a).ok_or(NotNumbers)?, as_decimal(b).ok_or(NotNumbers)?);
-    Ok(Some(a.cmp(&b)))
 }
 
 /// The number in an Integer or Decimal.

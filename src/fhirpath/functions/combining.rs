@@ -8,7 +8,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function { name: "union", arity: 1..=1, scope: Scope::Outer, gives: Gives::Both, call: union },
     Function {
         name: "combine",
-        arity: 1..=1,
+        arity: 1..=2,
         scope: Scope::Outer,
         gives: Gives::Both,
         call: combine,
@@ -20,6 +20,7 @@ fn union<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(distinct(call.input.iter().chain(other), call.cx))
 }
 
+/// Order is kept, whether the second argument asks for it or not.
 fn combine<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let mut both = call.cx.list();
     both.extend_from_slice(call.input);

@@ -1,22 +1,26 @@
 //! FHIRPath N1, section "Conversion".
 
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::as_quantity;
 use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::expr::System;
+use crate::fhirpath::operators::{single, value};
 use crate::fhirpath::temporal::{Temporal, TemporalKind};
+use crate::fhirpath::units;
 use crate::fhirpath::value::{Item, QuantityRef, as_decimal, decimal};
 
 /// A row: the function, and its `convertsTo…` twin.
 macro_rules! conversion {
-    ($name:literal, $asks:literal, $system:ident, $convert:ident) => {
+    ($name:literal, $asks:literal, $gives:expr, $convert:ident) => {
         [
             Function {
                 name: $name,
                 arity: 0..=0,
                 scope: Scope::Outer,
-                gives: Gives::System(System::$system),
+                gives: $gives,
                 call: |call| call.converted($convert),
             },
             Function {
@@ -31,29 +35,73 @@ macro_rules! conversion {
 }
 
 static PAIRS: [[Function; 2]; 8] = [
-    conversion!("toString", "convertsToString", String, to_string),
-    conversion!("toInteger", "convertsToInteger", Integer, to_integer),
-    conversion!("toDecimal", "convertsToDecimal", Decimal, to_decimal),
-    conversion!("toBoolean", "convertsToBoolean", Boolean, to_boolean),
-    conversion!("toDate", "convertsToDate", Date, to_date),
-    conversion!("toDateTime", "convertsToDateTime", DateTime, to_date_time),
-    conversion!("toTime", "convertsToTime", Time, to_time),
-    conversion!("toQuantity", "convertsToQuantity", Quantity, to_quantity),
+    conversion!("toString", "convertsToString", Gives::System(System::String), to_string),
+    conversion!("toInteger", "convertsToInteger", Gives::System(System::Integer), to_integer),
+    // No type of column is known for it: a text holds all its digits.
+    conversion!("toLong", "convertsToLong", Gives::Unknown, to_integer),
+    conversion!("toDecimal", "convertsToDecimal", Gives::System(System::Decimal), to_decimal),
+    conversion!("toBoolean", "convertsToBoolean", Gives::System(System::Boolean), to_boolean),
+    conversion!("toDate", "convertsToDate", Gives::System(System::Date), to_date),
+    conversion!("toDateTime", "convertsToDateTime", Gives::System(System::DateTime), to_date_time),
+    conversion!("toTime", "convertsToTime", Gives::System(System::Time), to_time),
 ];
 
 pub(super) static FUNCTIONS: &[Function] = PAIRS.as_flattened();
+
+pub(super) static TO_QUANTITY: &[Function] = &[
+    Function {
+        name: "toQuantity",
+        arity: 0..=1,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Quantity),
+        call: |call| {
+            let Some(item) = call.convertible()? else { return Ok(&[]) };
+            Ok(quantity(item, call)?.map_or(&[], |q| call.cx.one(Item::Quantity(q))))
+        },
+    },
+    Function {
+        name: "convertsToQuantity",
+        arity: 0..=1,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Boolean),
+        call: |call| {
+            let Some(item) = call.convertible()? else { return Ok(&[]) };
+            Ok(call.cx.boolean(Some(quantity(item, call)?.is_some())))
+        },
+    },
+    Function {
+        name: "comparable",
+        arity: 1..=1,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Boolean),
+        call: comparable,
+    },
+];
 
 type Convert = for<'a, 'c> fn(Item<'a>, &Call<'a, 'c>) -> Option<Item<'a>>;
 
 impl<'a> Call<'a, '_> {
     fn converted(&self, convert: Convert) -> Evaluated<'a> {
-        let item = self.single_input()?.and_then(|i| convert(i, self));
+        let found = self.convertible()?;
+        let item = found.and_then(|i| convert(i, self));
+        if let (Some(i), None) = (found, item)
+            && i.written_number(self.cx.doc).is_some()
+        {
+            // Empty for a number that does not convert; an error for one that is too long to tell.
+            value(i, self.cx, self.span)?;
+        }
         Ok(item.map_or(&[], |i| self.cx.one(i)))
     }
 
     fn converts(&self, convert: Convert) -> Evaluated<'a> {
-        let item = self.single_input()?;
+        let item = self.convertible()?;
         Ok(self.cx.boolean(item.map(|i| convert(i, self).is_some())))
+    }
+
+    /// The only item, if it has a value: of a primitive with nothing but extensions there is nothing to convert.
+    fn convertible(&self) -> Evaluated<'a, Option<Item<'a>>> {
+        let absent = |i: &Item<'_>| matches!(i, Item::Element(e) if !self.cx.doc.present(e.at));
+        Ok(self.single_input()?.filter(|i| !absent(i)))
     }
 }
 
@@ -71,7 +119,7 @@ fn to_string<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
         Item::Integer(n) => n.to_string(),
         Item::Decimal(d) => d.to_string(),
         Item::Temporal(t) => t.to_string(),
-        Item::Quantity(q) => format!("{} '{}'", q.value, q.unit),
+        Item::Quantity(q) => q.to_string(),
         Item::Element(_) => return None,
     };
     Some(call.cx.string(&text))
@@ -89,9 +137,17 @@ fn to_integer<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
 fn to_decimal<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
     match item.system(call.cx.doc)? {
         Item::Boolean(b) => Some(Item::Decimal(u8::from(b).into())),
-        Item::String(text) => decimal(text).map(Item::Decimal),
+        Item::String(text) => number(text).map(Item::Decimal),
         number => as_decimal(number).map(Item::Decimal),
     }
+}
+
+/// A number as conversions take it: `(\\+|-)?\\d+(\\.\\d+)?`, without exponent.
+fn number(text: &str) -> Option<Decimal> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if digits(whole) && digits(fraction) { decimal(text.trim_start_matches('+')) } else { None }
 }
 
 fn to_boolean<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
@@ -114,10 +170,8 @@ fn to_boolean<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
 fn to_date<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
     let date = match item.system(call.cx.doc)? {
         Item::Temporal(t) if t.kind == TemporalKind::Date => Some(t),
-        Item::Temporal(t) if t.kind == TemporalKind::DateTime => {
-            Temporal::date(t.to_string().split('T').next()?)
-        }
-        Item::String(text) => Temporal::date(text.split('T').next()?),
+        Item::Temporal(t) if t.kind == TemporalKind::DateTime => Some(t.date_part()),
+        Item::String(text) => Temporal::date(text),
         _ => None,
     };
     date.map(Item::Temporal)
@@ -137,20 +191,59 @@ fn to_date_time<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
 fn to_time<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
     let time = match item.system(call.cx.doc)? {
         Item::Temporal(t) if t.kind == TemporalKind::Time => Some(t),
-        Item::String(text) => Temporal::time(text.trim_start_matches('T')),
+        Item::String(text) => Temporal::time(text),
         _ => None,
     };
     time.map(Item::Temporal)
 }
 
-fn to_quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<Item<'a>> {
-    let quantity = match item.system(call.cx.doc)? {
-        Item::Quantity(q) => q,
-        Item::String(text) => {
-            let (number, unit) = text.split_once(' ').unwrap_or((text, "1"));
-            QuantityRef { value: decimal(number)?, unit: unit.trim_matches('\'') }
-        }
-        number => QuantityRef { value: as_decimal(number)?, unit: "1" },
+/// Whether the units of both sides can be converted into each other; empty if a side is no quantity.
+fn comparable<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    let quantity = |item: Item<'a>| item.system(call.cx.doc).and_then(as_quantity);
+    let (Some(a), Some(b)) = (call.single_input()?, single(call.argument(0)?, call.span)?) else {
+        return Ok(&[]);
     };
-    Some(Item::Quantity(quantity))
+    let both = quantity(a).zip(quantity(b));
+    Ok(call.cx.boolean(both.map(|(a, b)| units::comparable(a.unit, b.unit))))
+}
+
+/// In the unit of the argument, if there is one; a plain number just takes it.
+fn quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Evaluated<'a, Option<QuantityRef<'a>>> {
+    let unit = if call.arguments.is_empty() { None } else { call.argument_text(0)? };
+    let Some(q) = to_quantity(item, call) else {
+        if item.written_number(call.cx.doc).is_some() {
+            value(item, call.cx, call.span)?;
+        }
+        return Ok(None);
+    };
+    Ok(match unit {
+        None => Some(q),
+        Some(unit) if q.unit == "1" || q.unit == unit => Some(QuantityRef { unit, ..q }),
+        Some(unit) => units::converted_roughly(q, unit).map(|value| QuantityRef { value, unit }),
+    })
+}
+
+fn to_quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Option<QuantityRef<'a>> {
+    match item.system(call.cx.doc)? {
+        Item::Quantity(q) => Some(q),
+        Item::String(text) => written_quantity(text),
+        Item::Boolean(b) => {
+            Some(QuantityRef { value: Decimal::new(i64::from(b) * 10, 1), unit: "1" })
+        }
+        number => Some(QuantityRef { value: as_decimal(number)?, unit: "1" }),
+    }
+}
+
+/// A number, and perhaps a unit in quotes or a calendar word.
+fn written_quantity(text: &str) -> Option<QuantityRef<'_>> {
+    let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let rest = rest.trim_start();
+    let quoted = rest.strip_prefix('\'').and_then(|r| r.strip_suffix('\''));
+    let unit = match quoted {
+        Some(unit) => Some(unit).filter(|u| !u.is_empty() && !u.contains('\'')),
+        None if rest.is_empty() => Some("1"),
+        None => units::calendar(rest),
+    };
+    Some(QuantityRef { value: number(digits)?, unit: unit? })
 }

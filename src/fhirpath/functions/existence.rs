@@ -1,10 +1,11 @@
 //! FHIRPath N1, section "Existence".
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::equal;
 use crate::fhirpath::eval::{Call, Evaluated, fail};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::operators::{distinct, holds};
-use crate::fhirpath::value::{Item, equal};
+use crate::fhirpath::value::Item;
 
 const BOOLEAN: Gives = Gives::System(System::Boolean);
 

@@ -67,12 +67,17 @@ fn extension<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 }
 
 fn has_value<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    let has = call.single_input()?.is_some_and(|i| i.system(call.cx.doc).is_some());
+    let doc = call.cx.doc;
+    let item = call.single_input()?;
+    let has = item.is_some_and(|i| i.system(doc).is_some() || i.written_number(doc).is_some());
     Ok(call.cx.boolean(Some(has)))
 }
 
 fn get_value<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    let value = call.single_input()?.and_then(|i| i.system(call.cx.doc));
+    let doc = call.cx.doc;
+    let found = call.single_input()?;
+    // A number of more digits than a system value holds stays what it is.
+    let value = found.and_then(|i| i.system(doc).or_else(|| i.written_number(doc).map(|_| i)));
     Ok(value.map_or(&[], |v| call.cx.one(v)))
 }
 

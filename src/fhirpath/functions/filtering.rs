@@ -1,10 +1,9 @@
 //! FHIRPath N1, section "Filtering and Projection".
 
 use super::{Function, Gives, Scope};
-use crate::fhirpath::eval::{Call, Context, Evaluated};
-use crate::fhirpath::expr::Expr;
+use crate::fhirpath::compare::equal;
+use crate::fhirpath::eval::{Call, Evaluated, fail};
 use crate::fhirpath::operators::holds;
-use crate::fhirpath::value::{Item, equal};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function { name: "where", arity: 1..=1, scope: Scope::Each, gives: Gives::Input, call: filter },
@@ -13,8 +12,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "repeat",
         arity: 1..=1,
         scope: Scope::Descent,
-        gives: Gives::Each,
-        call: repeat,
+        gives: Gives::Descent,
+        call: |c| repeat(c, false),
+    },
+    Function {
+        name: "repeatAll",
+        arity: 1..=1,
+        scope: Scope::Descent,
+        gives: Gives::Descent,
+        call: |c| repeat(c, true),
     },
 ];
 
@@ -36,26 +42,31 @@ fn select<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(found.into_bump_slice())
 }
 
-/// Every item is taken once, though it be found again.
-fn repeat<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+/// Depth first. Of items that are equal only the first is taken (`repeat`), or all are (`repeatAll`).
+fn repeat<'a>(call: &Call<'a, '_>, all: bool) -> Evaluated<'a> {
+    let path = &call.arguments[0];
     let mut found = call.cx.list();
-    for item in call.input {
-        descend(&call.arguments[0], *item, call.cx, &mut found)?;
+    let mut waiting = Vec::new();
+    // What stands at the end is taken first.
+    for item in call.input.iter().rev() {
+        waiting.extend(path.eval(*item, call.cx)?.iter().rev().copied().map(|i| (i, 1)));
+    }
+    while let Some((item, depth)) = waiting.pop() {
+        if !all && found.iter().any(|f| equal(*f, item, call.cx.doc) == Some(true)) {
+            continue;
+        }
+        if depth > DEEPEST || found.len() >= MOST {
+            return fail(call.span, "`repeat` finds new values without end");
+        }
+        found.push(item);
+        let next = path.eval(item, call.cx)?;
+        waiting.extend(next.iter().rev().copied().map(|i| (i, depth + 1)));
     }
     Ok(found.into_bump_slice())
 }
 
-fn descend<'a>(
-    path: &'a Expr,
-    item: Item<'a>,
-    cx: &Context<'a>,
-    found: &mut bumpalo::collections::Vec<'a, Item<'a>>,
-) -> Evaluated<'a, ()> {
-    for next in path.eval(item, cx)? {
-        if !found.iter().any(|f| equal(*f, *next, cx.doc) == Some(true)) {
-            found.push(*next);
-            descend(path, *next, cx, found)?;
-        }
-    }
-    Ok(())
-}
+/// Resources are not nested as deeply; what goes deeper calculates new values for ever.
+const DEEPEST: u32 = 1000;
+
+/// More than the elements of any real resource.
+const MOST: usize = 100_000;

@@ -1,15 +1,19 @@
 //! The functions: one table row each, in the file of their section of the specification.
 #![allow(clippy::unnecessary_wraps)] // a table has one signature; most functions can fail
 
+mod aggregates;
 mod boundary;
 mod combining;
+mod components;
 mod conversion;
+mod encoding;
 mod existence;
 mod fhir;
 mod filtering;
 mod math;
 mod strings;
 mod subsetting;
+mod tree;
 mod utility;
 
 use std::ops::RangeInclusive;
@@ -40,6 +44,8 @@ pub(super) enum Scope {
     Each,
     /// Each item of the input, and of what comes out (`repeat`).
     Descent,
+    /// The first: each item of the input in turn; the others: the focus that the call stands in (`aggregate`).
+    Total,
 }
 
 /// The static type of a result.
@@ -53,10 +59,16 @@ pub(super) enum Gives {
     Input,
     /// One of what comes in.
     One,
-    /// The least or greatest of what comes in.
+    /// The least or greatest that what comes in can mean, or its mean.
     Edge,
+    /// One number of a system type, or a quantity where one comes in.
+    Rounded(System),
     /// What the first argument gives, for each item.
     Each,
+    /// What the first argument gives, any number of times (`repeat`).
+    Descent,
+    /// What any of the arguments gives (`coalesce`).
+    Any,
     /// What the arguments after the first give (`iif`).
     Branches,
     /// What comes in and what the arguments give (`union`).
@@ -67,15 +79,20 @@ pub(super) enum Gives {
     Unknown,
 }
 
-static SECTIONS: [&[Function]; 10] = [
+static SECTIONS: [&[Function]; 15] = [
     existence::FUNCTIONS,
     filtering::FUNCTIONS,
     subsetting::FUNCTIONS,
     combining::FUNCTIONS,
     conversion::FUNCTIONS,
+    conversion::TO_QUANTITY,
     strings::FUNCTIONS,
+    encoding::FUNCTIONS,
     math::FUNCTIONS,
+    aggregates::FUNCTIONS,
+    tree::FUNCTIONS,
     utility::FUNCTIONS,
+    components::FUNCTIONS,
     boundary::FUNCTIONS,
     fhir::FUNCTIONS,
 ];

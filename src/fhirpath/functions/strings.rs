@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::lacks_value;
 use crate::fhirpath::eval::{Call, Evaluated, fail};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::value::Item;
@@ -77,7 +78,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         arity: 0..=0,
         scope: Scope::Outer,
         gives: STRING,
-        call: |c| c.mapped(|s| s.trim().to_owned()),
+        call: |c| c.mapped(|s| s.trim_matches([' ', '\t', '\n', '\r']).to_owned()),
     },
     Function { name: "length", arity: 0..=0, scope: Scope::Outer, gives: INTEGER, call: length },
     Function {
@@ -88,10 +89,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
         call: split,
     },
     Function { name: "replace", arity: 2..=2, scope: Scope::Outer, gives: STRING, call: replace },
-    Function { name: "matches", arity: 1..=1, scope: Scope::Outer, gives: BOOLEAN, call: matches },
+    Function {
+        name: "matches",
+        arity: 1..=2,
+        scope: Scope::Outer,
+        gives: BOOLEAN,
+        call: |c| matches(c, false),
+    },
+    Function {
+        name: "matchesFull",
+        arity: 1..=2,
+        scope: Scope::Outer,
+        gives: BOOLEAN,
+        call: |c| matches(c, true),
+    },
     Function {
         name: "replaceMatches",
-        arity: 2..=2,
+        arity: 2..=3,
         scope: Scope::Outer,
         gives: STRING,
         call: replace_matches,
@@ -111,12 +125,13 @@ impl<'a> Call<'a, '_> {
         let Some(item) = self.single_input()? else { return Ok(None) };
         match item.text(self.cx.doc) {
             Some(text) => Ok(Some(text)),
+            None if lacks_value(item, self.cx.doc) => Ok(None),
             None => fail(self.span, "only texts can be used here; `toString()` makes one"),
         }
     }
 
     /// The input and the first argument, if both are there.
-    fn pair(&self) -> Evaluated<'a, Option<(&'a str, &'a str)>> {
+    pub(super) fn pair(&self) -> Evaluated<'a, Option<(&'a str, &'a str)>> {
         let (Some(text), Some(other)) = (self.input_text()?, self.argument_text(0)?) else {
             return Ok(None);
         };
@@ -212,18 +227,60 @@ fn replace<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(call.cx.one(call.cx.string(&text.replace(pattern, by))))
 }
 
-fn matches<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+fn matches<'a>(call: &Call<'a, '_>, full: bool) -> Evaluated<'a> {
     let Some((text, pattern)) = call.pair()? else { return Ok(&[]) };
-    let regex = compiled(pattern, call)?;
+    let whole = if full { format!(r"\A(?:{pattern})\z") } else { String::new() };
+    let regex = compiled(if full { &whole } else { pattern }, flags(call, 1)?, call)?;
     Ok(call.cx.boolean(Some(regex.is_match(text))))
 }
 
+/// The groups of the pattern are `$1` or `${name}` in the substitution.
 fn replace_matches<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let (Some((text, pattern)), Some(by)) = (call.pair()?, call.argument_text(1)?) else {
         return Ok(&[]);
     };
-    let regex = compiled(pattern, call)?;
-    Ok(call.cx.one(call.cx.string(&regex.replace_all(text, by))))
+    if pattern.is_empty() {
+        return Ok(call.cx.one(Item::String(text)));
+    }
+    let regex = compiled(pattern, flags(call, 2)?, call)?;
+    let replaced = regex.replace_all(text, closed_groups(by));
+    Ok(call.cx.one(call.cx.string(&replaced)))
+}
+
+/// `$1_x` as `${1}_x`: after a `$`, this regex engine would take letters into the name of the group.
+fn closed_groups(by: &str) -> String {
+    let mut closed = String::with_capacity(by.len());
+    let mut rest = by;
+    while let Some(at) = rest.find('$') {
+        let (before, after) = (&rest[..at], &rest[at + 1..]);
+        closed.push_str(before);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        if digits > 0 {
+            closed.push_str("${");
+            closed.push_str(&after[..digits]);
+            closed.push('}');
+        } else {
+            closed.push('$');
+            if after.starts_with('$') {
+                closed.push('$');
+            }
+        }
+        rest = after
+            .get(if digits == 0 && after.starts_with('$') { 1 } else { digits }..)
+            .unwrap_or_default();
+    }
+    closed + rest
+}
+
+/// The optional flags of a pattern: `i` ignores letter case, `m` lets `^` and `$` match at each line.
+fn flags<'a>(call: &Call<'a, '_>, at: usize) -> Evaluated<'a, &'a str> {
+    let flags = if call.arguments.len() > at { call.argument_text(at)? } else { None };
+    match flags {
+        Some(flags) if !flags.chars().all(|c| matches!(c, 'i' | 'm')) => {
+            fail(call.span, "the flags of a pattern are `i` and `m`")
+        }
+        flags => Ok(flags.unwrap_or_default()),
+    }
 }
 
 thread_local! {
@@ -234,7 +291,9 @@ thread_local! {
 /// More patterns than this are not from literals; keeping them all would grow without bound.
 const KEPT: usize = 256;
 
-fn compiled<'a>(text: &str, call: &Call<'a, '_>) -> Evaluated<'a, Regex> {
+fn compiled<'a>(text: &str, flags: &str, call: &Call<'a, '_>) -> Evaluated<'a, Regex> {
+    let flagged = format!("(?{flags}){text}");
+    let text = if flags.is_empty() { text } else { &flagged };
     let found = COMPILED.with_borrow_mut(|kept| {
         if kept.len() > KEPT {
             kept.clear();

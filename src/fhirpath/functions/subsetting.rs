@@ -1,8 +1,9 @@
 //! FHIRPath N1, section "Subsetting".
 
 use super::{Function, Gives, Scope};
+use crate::fhirpath::compare::equal;
 use crate::fhirpath::eval::{Call, Evaluated, fail};
-use crate::fhirpath::value::{Collection, equal};
+use crate::fhirpath::value::Collection;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function { name: "first", arity: 0..=0, scope: Scope::Outer, gives: Gives::One, call: first },
@@ -47,22 +48,18 @@ fn tail<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(call.input.get(1..).unwrap_or_default())
 }
 
-/// A number of items; less than none is none.
-fn length(call: &Call<'_, '_>) -> Result<usize, crate::fhirpath::EvalError> {
-    Ok(
-        call.arguments[0]
-            .integer(call.this, call.cx)?
-            .unwrap_or(0)
-            .clamp(0, call.input.len() as i64) as usize,
-    )
+/// A number of items; less than none is none. Empty without a number.
+fn length<'a>(call: &Call<'a, '_>) -> Evaluated<'a, Option<usize>> {
+    let number = call.argument_integer(0)?;
+    Ok(number.map(|n| n.clamp(0, call.input.len() as i64) as usize))
 }
 
 fn skip<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    Ok(&call.input[length(call)?..])
+    Ok(length(call)?.map_or(&[], |n| &call.input[n..]))
 }
 
 fn take<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    Ok(&call.input[..length(call)?])
+    Ok(length(call)?.map_or(&[], |n| &call.input[..n]))
 }
 
 fn kept<'a>(call: &Call<'a, '_>, list: Collection<'a>, wanted: bool) -> Collection<'a> {

@@ -1,9 +1,8 @@
-//! FHIRPath N1, sections "Utility Functions" and "Aggregates", and `iif` of "Conversion".
+//! FHIRPath N1, section "Utility Functions", `aggregate`, `coalesce`, and `iif` of "Conversion".
 
 use super::{Function, Gives, Scope};
 use crate::fhirpath::eval::{Call, Context, Evaluated};
 use crate::fhirpath::expr::System;
-use crate::fhirpath::temporal::{Precision, Temporal, TemporalKind};
 use crate::fhirpath::value::{Element, Item};
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -23,9 +22,31 @@ pub(super) static FUNCTIONS: &[Function] = &[
         call: today,
     },
     Function {
-        name: "aggregate",
+        name: "timeOfDay",
+        arity: 0..=0,
+        scope: Scope::Outer,
+        gives: Gives::System(System::Time),
+        call: time_of_day,
+    },
+    Function {
+        name: "coalesce",
+        arity: 1..=64,
+        scope: Scope::Outer,
+        gives: Gives::Any,
+        call: coalesce,
+    },
+    // Logs would carry what resources say, so nothing is written.
+    Function {
+        name: "trace",
         arity: 1..=2,
         scope: Scope::Each,
+        gives: Gives::Input,
+        call: |c| Ok(c.input),
+    },
+    Function {
+        name: "aggregate",
+        arity: 1..=2,
+        scope: Scope::Total,
         gives: Gives::Unknown,
         call: aggregate,
     },
@@ -44,16 +65,22 @@ fn now<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 }
 
 fn today<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    let now = call.cx.environment.now;
-    let day = Temporal {
-        kind: TemporalKind::Date,
-        precision: Precision::Day,
-        fields: [now.fields[0], now.fields[1], now.fields[2], 0, 0, 0],
-        nanos: 0,
-        fraction_digits: 0,
-        offset: None,
-    };
-    Ok(call.cx.one(Item::Temporal(day)))
+    Ok(call.cx.one(Item::Temporal(call.cx.environment.now.date_part())))
+}
+
+fn time_of_day<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    Ok(call.cx.environment.now.time_part().map_or(&[], |t| call.cx.one(Item::Temporal(t))))
+}
+
+/// The first argument that gives anything; those behind it are not evaluated.
+fn coalesce<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    for i in 0..call.arguments.len() {
+        let found = call.argument(i)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(&[])
 }
 
 fn aggregate<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
