@@ -292,6 +292,9 @@ impl Resolver<'_> {
         let mut gives = Static { kinds: Vec::new(), many: input.many };
         for from in input.kinds.iter().filter_map(|k| fhir_type(*k)) {
             let Some((element, keys)) = route(from, name) else { continue };
+            if element.name != name {
+                self.doubt_key(element, name, &keys, span);
+            }
             gives.many |= element.many;
             gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
             routes.push(Route { from, keys });
@@ -317,6 +320,20 @@ impl Resolver<'_> {
             doubts.push(error.hint("R4 does not have it, so it gives nothing"));
         }
         Ok(())
+    }
+}
+
+impl Resolver<'_> {
+    /// `valueQuantity` works, though it is the name of the JSON key and not of the element.
+    fn doubt_key(&self, element: &fhir::Element, name: &str, keys: &[Key], span: &Range<usize>) {
+        let of = keys.first().map_or("", |key| key.of.name());
+        let doubt =
+            SyntaxError::new(format!("`{name}` is a key of JSON and no element"), span.clone())
+                .hint(format!("write `{}.ofType({of})`", element.name));
+        let mut doubts = self.doubts.borrow_mut();
+        if !doubts.contains(&doubt) {
+            doubts.push(doubt);
+        }
     }
 }
 
