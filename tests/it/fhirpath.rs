@@ -503,7 +503,7 @@ fn conversions() {
 #[test]
 fn what_one_resource_cannot_answer_is_an_error_of_that_resource() {
     for (expression, expected) in [
-        ("name.single()", "`single()` found several values"),
+        ("name.single().family", "`single()` found several values"),
         ("name.given.upper()", "a single value is wanted here, there are several"),
         ("name.given + 'x'", "a single value is wanted here, there are several"),
         ("gender < 1", "values of different types have no order"),

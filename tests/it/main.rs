@@ -13,6 +13,7 @@ mod rust_code;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
+mod strict_views;
 mod support;
 mod synthea;
 mod synthea_counts;
