@@ -69,10 +69,13 @@ impl Constants {
                 problems.push(problem.hint("give the constant another name"));
                 continue;
             }
-            let value = literal(&constant.of, &constant.value);
-            if value.is_none() {
-                problems.push(refused(constant));
-            }
+            let value = constant.value.as_ref().and_then(|value| {
+                let found = literal(&constant.of, value);
+                if found.is_none() {
+                    problems.push(refused(constant, value));
+                }
+                found
+            });
             let value = value.unwrap_or_else(|| stand_in(&constant.of));
             found.values.push((constant.name.clone(), value));
         }
@@ -94,8 +97,8 @@ impl Constants {
     }
 }
 
-fn refused(constant: &Constant) -> Problem {
-    let Constant { name, of, value, at, .. } = constant;
+fn refused(constant: &Constant, value: &Value) -> Problem {
+    let Constant { name, of, at, .. } = constant;
     if let Some((of, hint)) = TYPES.iter().find(|(t, _)| t == of) {
         let message = format!("constant `{name}`: `{value}` is no `{of}`");
         return Problem::error(at, message).hint(*hint);

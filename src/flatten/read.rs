@@ -222,12 +222,13 @@ impl Reader<'_> {
                 self.error(&join(at, second), format!("{whose} has several values"));
             }
         }
-        let key = values.first()?;
-        let (head, tail) = key["value".len()..].split_at(usize::from(key.len() > "value".len()));
+        let key = values.first().map_or("", |key| key.as_str());
+        let of = key.strip_prefix("value").unwrap_or_default();
+        let (head, tail) = of.split_at(usize::from(!of.is_empty()));
         Some(Constant {
             name: name?,
             of: head.to_lowercase() + tail,
-            value: json[key.as_str()].clone(),
+            value: json.get(key).cloned(),
             at: join(at, key),
             name_at: join(at, "name"),
         })

@@ -35,8 +35,8 @@ pub(super) struct Constant {
     pub(super) name: String,
     /// FHIR type, from the key: `valueDate` is a `date`.
     pub(super) of: String,
-    /// The value as written.
-    pub(super) value: Value,
+    /// The value as written; that it is missing is noted already.
+    pub(super) value: Option<Value>,
     /// JSON path of the value within the view.
     pub(super) at: String,
     /// JSON path of the name.

@@ -73,10 +73,7 @@ fn what_a_view_must_have() {
             json!({}),
             &["resource: `resource` is missing", "select: a view needs at least one `select`"][..],
         ),
-        (
-            json!([]),
-            &[": a ViewDefinition must be a JSON object", "resource: `resource` is missing"],
-        ),
+        (json!([]), &[": a ViewDefinition must be a JSON object"]),
         (
             json!({ "resource": "Patient", "select": [] }),
             &["select: a view needs at least one `select`"],
@@ -647,7 +644,10 @@ fn what_has_no_effect_is_said() {
     ] {
         warned(&view, expected);
     }
-    hinted(&patients(json!({ "forEachNull": "name", "column": [id] })), "did you mean `forEach`?");
+    hinted(
+        &patients(json!({ "forEachNull": "name", "column": [id] })),
+        "did you mean `forEachOrNull`?",
+    );
 }
 
 #[test]
