@@ -9,7 +9,7 @@ use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, Syst
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    arithmetic_type, literal_type, result, type_name_literal, type_named, type_specifier,
+    arithmetic_type, json_key, literal_type, result, type_name_literal, type_named, type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -193,11 +193,20 @@ impl Resolver<'_> {
         start: &Static,
     ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
         let mut focus = start.clone().single();
+        let earlier = self.doubts.borrow().len();
         loop {
-            let found: Vec<_> = paths.iter().map(|p| self.expression(p, &focus)).collect();
+            self.doubts.borrow_mut().truncate(earlier);
+            let mut found = Vec::with_capacity(paths.len());
             let mut wider = focus.clone();
-            for expr in found.iter().flatten() {
-                wider = wider.or(&expr.gives);
+            for path in paths {
+                let before = self.doubts.borrow().len();
+                let expr = self.expression(path, &focus);
+                // A name that no type has so far may be one of a type that another path leads to.
+                let is_sound = self.doubts.borrow().len() == before;
+                if let Some(e) = expr.iter().find(|e| is_sound || !e.gives.kinds.is_empty()) {
+                    wider = wider.or(&e.gives);
+                }
+                found.push(expr);
             }
             wider.many = false;
             if wider == focus {
@@ -293,7 +302,7 @@ impl Resolver<'_> {
         for from in input.kinds.iter().filter_map(|k| fhir_type(*k)) {
             let Some((element, keys)) = route(from, name) else { continue };
             if element.name != name {
-                self.doubt_key(element, name, &keys, span);
+                self.note(json_key(element, name, span.clone()));
             }
             gives.many |= element.many;
             gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
@@ -315,21 +324,11 @@ impl Resolver<'_> {
         if error.hint.is_some() {
             return Err(error);
         }
-        let mut doubts = self.doubts.borrow_mut();
-        if !doubts.contains(&error) {
-            doubts.push(error.hint("R4 does not have it, so it gives nothing"));
-        }
+        self.note(error.hint("R4 does not have it, so it gives nothing"));
         Ok(())
     }
-}
 
-impl Resolver<'_> {
-    /// `valueQuantity` works, though it is the name of the JSON key and not of the element.
-    fn doubt_key(&self, element: &fhir::Element, name: &str, keys: &[Key], span: &Range<usize>) {
-        let of = keys.first().map_or("", |key| key.of.name());
-        let doubt =
-            SyntaxError::new(format!("`{name}` is a key of JSON and no element"), span.clone())
-                .hint(format!("write `{}.ofType({of})`", element.name));
+    fn note(&self, doubt: SyntaxError) {
         let mut doubts = self.doubts.borrow_mut();
         if !doubts.contains(&doubt) {
             doubts.push(doubt);

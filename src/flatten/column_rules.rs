@@ -28,9 +28,9 @@ pub(super) fn declared(
 /// What `type` names: a type of FHIR by its name, URL, or the id of an element; a type of FHIRPath by its own.
 fn type_name(written: &str) -> Option<String> {
     let written = written.split('|').next().unwrap_or_default();
-    if let Some(name) = written.strip_prefix("http://hl7.org/fhirpath/").or(Some(written))
-        && let Some(system) = name.strip_prefix("System.")
-    {
+    let of_fhirpath = written.strip_prefix("http://hl7.org/fhirpath/");
+    let name = of_fhirpath.unwrap_or(written);
+    if let Some(system) = name.strip_prefix("System.").or(of_fhirpath) {
         return is_system(system).then(|| fhir_type_name(system).to_owned());
     }
     let name = written.strip_prefix("http://hl7.org/fhir/StructureDefinition/").unwrap_or(written);
@@ -189,14 +189,20 @@ fn check_choice(
 ) {
     let form = |kind: &Kind| (family(kind.name()), CellType::of_fhir(kind.name()));
     let Some((first, others)) = gives.kinds.split_first() else { return };
-    let is_alike = |kind: &Kind| form(kind) == form(first) && form(kind).0 != Family::Complex;
+    let is_alike = |kind: &Kind| {
+        kind == first || (form(kind) == form(first) && form(kind).0 != Family::Complex)
+    };
     if others.iter().all(is_alike) {
         return;
     }
-    let wanted = declared.filter(|d| gives.kinds.iter().any(|k| k.name() == *d));
+    let is_given = |name: &&str| gives.kinds.iter().any(|k| k.name() == *name);
+    let hint = if gives.kinds.iter().any(|k| matches!(k, Kind::System(_))) {
+        "let all parts give one type, for example by `toString()`".to_owned()
+    } else {
+        let likely = declared.into_iter().chain(["Quantity", "string"]).find(is_given);
+        format!("choose one: `ofType({})`", likely.unwrap_or_else(|| first.name()))
+    };
     let message = format!("column `{}` can be {}", definition.name, names(gives));
-    let hint =
-        format!("choose one: `ofType({})`", wanted.unwrap_or_else(|| fhir_type_name(first.name())));
     let problem = Problem::warning(&definition.path.at, message)
         .within(&definition.path.text, 0..definition.path.text.len());
     problems.push(problem.hint(hint));
@@ -205,7 +211,8 @@ fn check_choice(
 /// Names alone may lead through elements that repeat; a function or an index says that this was thought of.
 fn check_many(definition: &ColumnDefinition, gives: &Static, problems: &mut Vec<Problem>) {
     let path = &definition.path;
-    let is_plain = path.text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'));
+    let is_plain =
+        path.text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$' | '%'));
     if gives.many && is_plain && !definition.collection {
         let message =
             format!("column `{}` takes one value, and its path can give several", definition.name);
@@ -236,8 +243,13 @@ pub(super) fn check_collection(
 /// The types, the first few of many by name.
 fn names(gives: &Static) -> String {
     const SHOWN: usize = 6;
-    let mut names: Vec<_> = gives.kinds.iter().map(|k| format!("`{}`", k.name())).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for kind in &gives.kinds {
+        let name = format!("`{}`", kind.name());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     if names.len() <= SHOWN {
         return names.join(" or ");
     }

@@ -87,14 +87,13 @@ impl Reader<'_> {
         if let Some(name) = &name {
             self.sql_name(name, "name");
         }
-        let selects = match json.get("select") {
-            None => Vec::new(),
-            Some(Value::Array(list)) if list.is_empty() => Vec::new(),
-            Some(_) => self.list(json, "select", ""),
-        };
-        if selects.is_empty() && json.get("select").is_none_or(Value::is_array) {
+        let selects = if json.get("select").is_none_or(|s| s.as_array().is_some_and(Vec::is_empty))
+        {
             self.error("select", "a view needs at least one `select`");
-        }
+            Vec::new()
+        } else {
+            self.list(json, "select", "")
+        };
         ViewDefinition {
             name,
             description: self.string(json, "description", ""),
@@ -223,11 +222,11 @@ impl Reader<'_> {
             }
         }
         let key = values.first().map_or("", |key| key.as_str());
-        let of = key.strip_prefix("value").unwrap_or_default();
-        let (head, tail) = of.split_at(usize::from(!of.is_empty()));
+        let mut of = key.strip_prefix("value").unwrap_or_default().chars();
+        let head = of.next().map(|c| c.to_ascii_lowercase());
         Some(Constant {
             name: name?,
-            of: head.to_lowercase() + tail,
+            of: head.into_iter().chain(of).collect(),
             value: json.get(key).cloned(),
             at: join(at, key),
             name_at: join(at, "name"),

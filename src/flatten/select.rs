@@ -116,12 +116,13 @@ impl Builder<'_> {
     fn repeat(&mut self, paths: &[Expression], focus: &Static) -> (Iteration, Static) {
         let texts: Vec<_> = paths.iter().map(|p| p.text.as_str()).collect();
         let compiled = self.compiler.compile_descent(&texts, focus);
-        if let Some(first) = paths.first() {
-            self.note_doubts(first);
-        }
+        self.note_doubts(paths);
         match compiled {
             Ok(paths) => {
-                let kinds = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
+                let mut kinds: Vec<_> = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
+                if paths.iter().any(|p| p.gives.kinds.is_empty()) {
+                    kinds.clear();
+                }
                 (Iteration::Repeat(paths), Static { kinds, many: false })
             }
             Err((i, error)) => {
@@ -137,7 +138,7 @@ impl Builder<'_> {
             return None;
         }
         let compiled = self.compiler.compile(&expression.text, focus);
-        self.note_doubts(expression);
+        self.note_doubts(std::slice::from_ref(expression));
         match compiled {
             Ok(expr) => Some(expr),
             Err(error) => {
@@ -162,10 +163,15 @@ impl Builder<'_> {
         None
     }
 
-    fn note_doubts(&mut self, expression: &Expression) {
+    /// Notes what the compiler doubts in one of some expressions: in that which has the name it speaks of there.
+    fn note_doubts(&mut self, expressions: &[Expression]) {
         for doubt in self.compiler.take_doubts() {
-            let problem = Problem::warning(&expression.at, doubt.message)
-                .within(&expression.text, doubt.span);
+            let is_in = |e: &&Expression| {
+                let name = e.text.get(doubt.span.clone());
+                name.is_some_and(|name| doubt.message.contains(&format!("`{name}`")))
+            };
+            let Some(of) = expressions.iter().find(is_in).or(expressions.first()) else { return };
+            let problem = Problem::warning(&of.at, doubt.message).within(&of.text, doubt.span);
             self.problems.push(Problem { hint: doubt.hint, ..problem });
         }
     }

@@ -98,7 +98,11 @@ fn decimal_constants_are_what_is_written() {
         );
         let scene =
             folder(&[("c.json", &view), ("Patient.ndjson", "{\"resourceType\":\"Patient\"}\n")]);
-        let ran = run(scene.path(), &["flatten", "--view", "c.json", "--format", "csv", "Patient.ndjson"], "");
+        let ran = run(
+            scene.path(),
+            &["flatten", "--view", "c.json", "--format", "csv", "Patient.ndjson"],
+            "",
+        );
         assert_eq!((ran.code, ran.stdout), (0, format!("c\n{last}\n")), "{}", ran.stderr);
     }
 }

@@ -86,6 +86,7 @@ fn what_a_view_must_have() {
             json!({ "resource": 1, "select": [{ "column": [id] }] }),
             &["resource: `resource` must be a text"],
         ),
+        (json!({ "resource": "Patient", "select": [1] }), &["select[0]: expected an object here"]),
         // What does not depend on the type is checked all the same.
         (
             json!({ "resource": "Pateint", "select": [{ "column": [column("a", "id.frist()")] }] }),
@@ -410,6 +411,7 @@ fn the_declared_type_is_one_that_the_path_gives() {
         ),
         ("Patient", "id", "System.String", none()),
         ("Patient", "active", "http://hl7.org/fhirpath/System.Boolean", none()),
+        ("Patient", "active", "http://hl7.org/fhirpath/Boolean", none()),
         ("Patient", "id", "http://hl7.org/fhirpath/System.Integer", is("integer", "`id`")),
         ("Patient", "gender", "boolean", is("boolean", "`code`")),
         ("Patient", "active", "integer", is("integer", "`boolean`")),
@@ -556,6 +558,7 @@ fn constants_have_one_value_of_their_type() {
             "constant[0].valueQuantity: constant `c`: `valueQuantity` is no type of value",
         ),
         (c("value", json!("x")), "constant[0].value: constant `c`: `value` is no type of value"),
+        (c("valueÄ", json!("x")), "constant[0].valueÄ: constant `c`: `valueÄ` is no type of value"),
         (
             json!([{ "name": "rowIndex", "valueInteger": 1 }]),
             "constant[0].name: `%rowIndex` is built in and cannot be defined anew",
@@ -679,6 +682,7 @@ fn what_is_hardly_meant_is_said() {
     for (resource, column, expected) in [
         ("Patient", column("a", "name.family"), &[several][..]),
         ("Patient", column("a", "Patient.name.family"), &[several]),
+        ("Patient", column("a", "$this.name.family"), &[several]),
         ("Patient", column("a", "name.first().family"), &[]),
         ("Patient", column("a", "name[0].family"), &[]),
         ("Patient", column("a", "name.where(use = 'official').family"), &[]),
@@ -725,6 +729,22 @@ fn what_is_hardly_meant_is_said() {
         "write `value.ofType(Quantity)`",
     );
     hinted(&one("Observation", &typed("value", "Quantity")), "choose one: `ofType(Quantity)`");
+    hinted(
+        &one("Patient", &column("a", "extension('x').first().value")),
+        "choose one: `ofType(Quantity)`",
+    );
+    hinted(
+        &one("Patient", &column("a", "iif(active, 'x', 1)")),
+        "let all parts give one type, for example by `toString()`",
+    );
+    let items =
+        json!({ "repeat": ["item", "answer.item"], "column": [typed("$this", "BackboneElement")] });
+    warned(&json!({ "resource": "QuestionnaireResponse", "select": [items] }), &[]);
+    let paths = json!({ "repeat": ["item", "answer.zzz"], "column": [column("a", "linkId")] });
+    warned(
+        &json!({ "resource": "QuestionnaireResponse", "select": [paths] }),
+        &["select[0].repeat[1]: `QuestionnaireResponse.item.answer` has no element `zzz`"],
+    );
     // In a union the branches must be lists alike.
     let branches = json!([{ "column": [list("name.given")] }, { "column": [list("gender")] }]);
     warned(&patients(json!({ "unionAll": branches })), &[]);
