@@ -68,12 +68,13 @@ impl<'t> Places<'t> {
 
     fn at(&self, offset: usize) -> Place {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        let is_first = |b: &&u8| **b & 0xC0 != 0x80; // byte of a character in UTF-8
-        Place {
-            line: before.iter().filter(|b| **b == b'\n').count() + 1,
-            column: before[line..].iter().filter(is_first).count() + 1,
+        let (mut line, mut last) = (0, &before[..0]);
+        for text in before.split(|b| *b == b'\n') {
+            (line, last) = (line + 1, text);
         }
+        // In UTF-8 all bytes of a character but its first begin with 10.
+        let column = last.iter().filter(|b| **b & 0xC0 != 0x80).count() + 1;
+        Place { line, column }
     }
 
     /// The offset of a byte of the string that begins at `quote`, whose escapes are longer than what they stand for.

@@ -115,8 +115,8 @@ pub fn load_file(path: &Path, findings: &mut Vec<Finding>) -> Option<View> {
 fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View> {
     let (mut json, text) = match parse(text) {
         Ok(parsed) => parsed,
-        Err((place, problem)) => {
-            findings.push(Finding::new(file, problem).at(place));
+        Err((place, message)) => {
+            findings.push(Finding::new(file, Problem::error("", message)).at(place));
             return None;
         }
     };
@@ -142,7 +142,7 @@ fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View>
 }
 
 /// The value of a JSON text and the text, or where it is no JSON.
-fn parse(text: &[u8]) -> Result<(Value, &str), (Place, Problem)> {
+fn parse(text: &[u8]) -> Result<(Value, &str), (Place, String)> {
     // Editors of Windows begin a text with a mark of its encoding.
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let (line, column, message) = match (std::str::from_utf8(text), serde_json::from_slice(text)) {
@@ -153,7 +153,7 @@ fn parse(text: &[u8]) -> Result<(Value, &str), (Place, Problem)> {
     // serde_json ends with the place, which is shown with the file.
     let message = message.split(" at line ").next().unwrap_or_default();
     let place = Place { line: line.max(1), column: column.max(1) };
-    Err((place, Problem::error("", format!("not valid JSON: {message}"))))
+    Err((place, format!("not valid JSON: {message}")))
 }
 
 fn placed(file: &str, problem: Problem, places: &Places<'_>) -> Finding {

@@ -49,7 +49,7 @@ fn tagged(path: &str, ansi: &str) -> Value {
 }
 
 /// A view of Patients with one select.
-fn patients(select: Value) -> Value {
+fn patients(select: &Value) -> Value {
     json!({ "resource": "Patient", "select": [select] })
 }
 
@@ -99,41 +99,41 @@ fn what_a_view_must_have() {
             json!({ "resourceType": "Patient", "resource": "Patient", "select": [{ "column": [id] }] }),
             &["resourceType: this is a `Patient`, not a ViewDefinition"],
         ),
-        (patients(json!({})), &["select[0]: this select gives no column"]),
+        (patients(&json!({})), &["select[0]: this select gives no column"]),
         (
-            patients(json!({ "column": [id], "select": [{ "forEach": "name" }] })),
+            patients(&json!({ "column": [id], "select": [{ "forEach": "name" }] })),
             &["select[0].select[0]: this select gives no column"],
         ),
         (
-            patients(json!({ "column": [id], "unionAll": [] })),
+            patients(&json!({ "column": [id], "unionAll": [] })),
             &["select[0].unionAll: a `unionAll` needs at least one branch"],
         ),
-        (patients(json!({ "column": [] })), &["select[0]: this select gives no column"]),
+        (patients(&json!({ "column": [] })), &["select[0]: this select gives no column"]),
         (
-            patients(json!({ "column": [{ "path": "id" }] })),
+            patients(&json!({ "column": [{ "path": "id" }] })),
             &["select[0].column[0]: a column needs a `name`"],
         ),
         (
-            patients(json!({ "column": [{ "name": "a" }, column("b", " ")] })),
+            patients(&json!({ "column": [{ "name": "a" }, column("b", " ")] })),
             &[
                 "select[0].column[0]: column `a` needs a `path`",
                 "select[0].column[1].path: the expression is empty",
             ],
         ),
         (
-            patients(json!({ "forEach": 1, "column": [id] })),
+            patients(&json!({ "forEach": 1, "column": [id] })),
             &["select[0].forEach: `forEach` must be a text"],
         ),
         (
-            patients(json!({ "repeat": [" "], "column": [id] })),
+            patients(&json!({ "repeat": [" "], "column": [id] })),
             &["select[0].repeat[0]: the expression is empty"],
         ),
         (
-            patients(json!({ "column": [{ "name": "a", "path": "id", "collection": "yes" }] })),
+            patients(&json!({ "column": [{ "name": "a", "path": "id", "collection": "yes" }] })),
             &["select[0].column[0].collection: `collection` must be true or false"],
         ),
         (
-            patients(json!({ "column": [{ "name": "a", "path": "id", "tag": [{}] }] })),
+            patients(&json!({ "column": [{ "name": "a", "path": "id", "tag": [{}] }] })),
             &[
                 "select[0].column[0].tag[0]: a tag needs a `name`",
                 "select[0].column[0].tag[0]: a tag needs a `value`",
@@ -164,7 +164,7 @@ fn a_single_object_for_a_list_is_refused_and_read() {
             "write `\"select\": [{\"column\": …}]`",
         ),
         (
-            patients(json!({ "column": wrong })),
+            patients(&json!({ "column": wrong })),
             &[
                 "select[0].column: `column` must be a list",
                 "select[0].column.path: `Patient` has no element `idd`",
@@ -182,12 +182,12 @@ fn a_single_object_for_a_list_is_refused_and_read() {
             "write `{\"path\": …}`",
         ),
         (
-            patients(json!({ "unionAll": { "column": [column("a", "id")] } })),
+            patients(&json!({ "unionAll": { "column": [column("a", "id")] } })),
             &["select[0].unionAll: `unionAll` must be a list"],
             "write `\"unionAll\": [{\"column\": …}]`",
         ),
         (
-            patients(json!({ "repeat": "contact", "column": [column("a", "id")] })),
+            patients(&json!({ "repeat": "contact", "column": [column("a", "id")] })),
             &["select[0].repeat: `repeat` must be a list of paths"],
             "write `\"repeat\": [\"item\"]`",
         ),
@@ -207,7 +207,7 @@ fn names_are_names_for_sql_and_differ() {
         ),
         (
             patients(
-                json!({ "column": [column("1a-b", "id"), column("", "id"), column("_x", "id"), column("ä", "id")] }),
+                &json!({ "column": [column("1a-b", "id"), column("", "id"), column("_x", "id"), column("ä", "id")] }),
             ),
             &[
                 "select[0].column[0].name: `1a-b` is no name for SQL",
@@ -221,12 +221,12 @@ fn names_are_names_for_sql_and_differ() {
             &["constant[0].name: `a-b` is no name for SQL"],
         ),
         (
-            patients(json!({ "column": [a, b, a] })),
+            patients(&json!({ "column": [a, b, a] })),
             &["select[0].column[2].name: there are two columns `a`"],
         ),
         (
             patients(
-                json!({ "column": [a], "select": [{ "select": [{ "column": [column("A", "active")] }] }] }),
+                &json!({ "column": [a], "select": [{ "select": [{ "column": [column("A", "active")] }] }] }),
             ),
             &["select[0].select[0].select[0].column[0].name: there are two columns `A`"],
         ),
@@ -236,7 +236,7 @@ fn names_are_names_for_sql_and_differ() {
         ),
         (
             patients(
-                json!({ "column": [a], "unionAll": [{ "column": [b, a] }, { "column": [b, a] }] }),
+                &json!({ "column": [a], "unionAll": [{ "column": [b, a] }, { "column": [b, a] }] }),
             ),
             &["select[0].unionAll[0].column[1].name: there are two columns `a`"],
         ),
@@ -248,7 +248,7 @@ fn names_are_names_for_sql_and_differ() {
         refused(&view, expected);
     }
     hinted(
-        &patients(json!({ "column": [a, b], "select": [{ "column": [b] }] })),
+        &patients(&json!({ "column": [a, b], "select": [{ "column": [b] }] })),
         "the first is `select[0].column[1]`; column names must differ within a view, by more than their case",
     );
 }
@@ -275,7 +275,7 @@ fn a_select_goes_through_one_thing() {
             one_of("select[0].select[0].select[0].repeat", "`forEachOrNull`, `repeat`"),
         ),
     ] {
-        refused(&patients(select), &[&expected]);
+        refused(&patients(&select), &[&expected]);
     }
 }
 
@@ -344,7 +344,7 @@ fn branches_of_a_union_fill_the_same_columns() {
         (json!([columns(&[&a]), { "unionAll": [columns(&[&a]), columns(&[&a])] }]), vec![]),
     ] {
         let expected: Vec<_> = expected.iter().map(String::as_str).collect();
-        refused(&patients(json!({ "unionAll": branches })), &expected);
+        refused(&patients(&json!({ "unionAll": branches })), &expected);
     }
 }
 
@@ -593,11 +593,11 @@ fn what_has_no_effect_is_said() {
     for (view, expected) in [
         (with("selct", json!([])), &["selct: `selct` is not part of a view and has no effect"][..]),
         (
-            patients(json!({ "forEachNull": "name", "column": [id] })),
+            patients(&json!({ "forEachNull": "name", "column": [id] })),
             &["select[0].forEachNull: `forEachNull` is not part of a view here and has no effect"],
         ),
         (
-            patients(json!({ "unionAll": [{ "columns": [], "column": [id] }] })),
+            patients(&json!({ "unionAll": [{ "columns": [], "column": [id] }] })),
             &[
                 "select[0].unionAll[0].columns: `columns` is not part of a view here and has no effect",
             ],
@@ -636,7 +636,7 @@ fn what_has_no_effect_is_said() {
         ),
         (with("where", json!([])), &["where: an empty `where` has no effect"]),
         (
-            patients(json!({ "column": [id], "select": [] })),
+            patients(&json!({ "column": [id], "select": [] })),
             &["select[0].select: an empty `select` has no effect"],
         ),
         (
@@ -648,7 +648,7 @@ fn what_has_no_effect_is_said() {
         warned(&view, expected);
     }
     hinted(
-        &patients(json!({ "forEachNull": "name", "column": [id] })),
+        &patients(&json!({ "forEachNull": "name", "column": [id] })),
         "did you mean `forEachOrNull`?",
     );
 }
@@ -747,7 +747,7 @@ fn what_is_hardly_meant_is_said() {
     );
     // In a union the branches must be lists alike.
     let branches = json!([{ "column": [list("name.given")] }, { "column": [list("gender")] }]);
-    warned(&patients(json!({ "unionAll": branches })), &[]);
+    warned(&patients(&json!({ "unionAll": branches })), &[]);
     // Within an iteration there is one at a time.
-    warned(&patients(json!({ "forEach": "name", "column": [column("a", "family")] })), &[]);
+    warned(&patients(&json!({ "forEach": "name", "column": [column("a", "family")] })), &[]);
 }
