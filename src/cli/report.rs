@@ -51,8 +51,9 @@ fn finding_text(finding: &Finding) -> String {
         Severity::Warning => "warning",
     };
     let mut text = format!("{severity}: {}\n", problem.message);
-    let place = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
-    let _ = writeln!(text, "  at: {}{place}", finding.file);
+    let place = finding.place.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
+    let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+    let _ = writeln!(text, "  at: {}{place}{path}", finding.file);
     if let Some((expression, span)) = &problem.expression {
         let line = expression.replace(['\n', '\t'], " ");
         let before = line.get(..span.start.min(line.len())).map_or(0, |t| t.chars().count());

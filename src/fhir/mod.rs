@@ -154,9 +154,12 @@ impl fmt::Display for Type {
 
 /// All concrete resource types, for suggestions.
 pub fn resource_types() -> impl Iterator<Item = Type> {
-    (0..TABLE.entries.len())
-        .map(|i| Type(i as u16))
-        .filter(|t| t.is_resource() && !matches!(t.name(), "Resource" | "DomainResource"))
+    types().filter(|t| t.is_resource() && !matches!(t.name(), "Resource" | "DomainResource"))
+}
+
+/// All types, for suggestions.
+pub fn types() -> impl Iterator<Item = Type> {
+    (0..TABLE.entries.len()).map(|i| Type(i as u16))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, Syst
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    binary_type, check_key_input, literal_type, resource_type, result, type_named, type_specifier,
+    binary_type, check_key_input, json_key, literal_type, resource_type, result, type_named,
+    type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -224,11 +225,20 @@ impl Resolver<'_> {
         start: &Static,
     ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
         let mut focus = start.clone().single();
+        let earlier = self.doubts.borrow().len();
         loop {
-            let found: Vec<_> = paths.iter().map(|p| self.expression(p, &focus)).collect();
+            self.doubts.borrow_mut().truncate(earlier);
+            let mut found = Vec::with_capacity(paths.len());
             let mut wider = focus.clone();
-            for expr in found.iter().flatten() {
-                wider = wider.or(&expr.gives);
+            for path in paths {
+                let before = self.doubts.borrow().len();
+                let expr = self.expression(path, &focus);
+                // A name that no type has so far may be one of a type that another path leads to.
+                let is_sound = self.doubts.borrow().len() == before;
+                if let Some(e) = expr.iter().find(|e| is_sound || !e.gives.kinds.is_empty()) {
+                    wider = wider.or(&e.gives);
+                }
+                found.push(expr);
             }
             wider.many = false;
             if wider == focus {
@@ -315,6 +325,9 @@ impl Resolver<'_> {
         let mut gives = Static { kinds: Vec::new(), many: input.many };
         for from in input.kinds.iter().filter_map(|k| fhir_type(*k)) {
             let Some((element, keys)) = route(from, name) else { continue };
+            if element.name != name {
+                self.note(json_key(element, name, span.clone()));
+            }
             gives.many |= element.many;
             gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
             routes.push(Route { from, keys });

@@ -98,6 +98,13 @@ fn unknown_type(name: &str, span: &Range<usize>) -> SyntaxError {
     }
 }
 
+/// The doubt about `valueQuantity`: it works, though it is the name of a JSON key and not of an element.
+pub(super) fn json_key(element: &fhir::Element, key: &str, span: Range<usize>) -> SyntaxError {
+    let of = element.types.iter().find(|of| element.key(**of) == key).map_or("", |of| of.name());
+    SyntaxError::new(format!("`{key}` is a key of JSON and no element"), span)
+        .hint(format!("write `{}.ofType({of})`", element.name))
+}
+
 pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static {
     match gives {
         Gives::System(system) => Static::system(system),

@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::fhir::Type;
-use crate::fhirpath::{Kind, System};
+use crate::fhirpath::Kind;
 
 /// What a cell of a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl CellType {
     /// What values of a FHIR type become without a tag (SQL on FHIR, "Type Hinting": all but booleans and whole
     /// numbers stay text, exactly as written).
     pub fn of_fhir(name: &str) -> Self {
-        match name {
-            "boolean" | "Boolean" => Self::Boolean,
-            "integer" | "positiveInt" | "unsignedInt" | "Integer" => Self::Int32,
+        match fhir_type_name(name) {
+            "boolean" => Self::Boolean,
+            "integer" | "positiveInt" | "unsignedInt" => Self::Int32,
             "integer64" => Self::Int64,
             _ => Self::Text,
         }
@@ -86,6 +86,22 @@ impl CellType {
             .then(|| Self::Decimal(precision, i8::try_from(scale).unwrap_or(0)))
     }
 
+    /// Whether a value of a type, by its name, may fit; text takes anything.
+    pub(super) fn can_hold(self, name: &str) -> bool {
+        let family = family(name);
+        match self {
+            Self::Text => true,
+            Self::Boolean => family == Family::Boolean,
+            Self::Int32 | Self::Int64 => family == Family::Number,
+            Self::Double | Self::Decimal(..) => matches!(family, Family::Number | Family::Text),
+            Self::Date => matches!(fhir_type_name(name), "date" | "dateTime" | "instant"),
+            // A date has neither the seconds nor the zone that a point in time needs.
+            Self::Instant | Self::Timestamp => {
+                matches!(fhir_type_name(name), "dateTime" | "instant")
+            }
+        }
+    }
+
     /// The Arrow type.
     pub fn arrow(self) -> DataType {
         match self {
@@ -105,22 +121,22 @@ impl CellType {
 /// The name of the system or FHIR type, where it is the only one possible.
 pub(super) fn only_kind(kinds: &[Kind]) -> Option<String> {
     match kinds {
-        [Kind::Fhir(of)] => Some(of.name().to_owned()),
-        [Kind::System(system)] => Some(fhir_name(*system).to_owned()),
+        [kind] => Some(fhir_type_name(kind.name()).to_owned()),
         _ => None,
     }
 }
 
-fn fhir_name(system: System) -> &'static str {
-    match system {
-        System::Boolean => "boolean",
-        System::Integer => "integer",
-        System::Decimal => "decimal",
-        System::String => "string",
-        System::Date => "date",
-        System::DateTime => "dateTime",
-        System::Time => "time",
-        System::Quantity => "Quantity",
+/// The name of the FHIR type that a type of FHIRPath stands for; other names are themselves.
+pub(super) fn fhir_type_name(name: &str) -> &str {
+    match name {
+        "Boolean" => "boolean",
+        "Integer" => "integer",
+        "Decimal" => "decimal",
+        "String" => "string",
+        "Date" => "date",
+        "DateTime" => "dateTime",
+        "Time" => "time",
+        other => other,
     }
 }
 
@@ -136,13 +152,11 @@ pub(super) enum Family {
 
 /// The family of a type, by its FHIR name.
 pub(super) fn family(name: &str) -> Family {
-    match name {
-        "boolean" | "Boolean" => Family::Boolean,
-        "integer" | "positiveInt" | "unsignedInt" | "integer64" | "decimal" | "Integer"
-        | "Decimal" => Family::Number,
-        "date" | "dateTime" | "instant" | "time" | "Date" | "DateTime" | "Time" => Family::Temporal,
-        "String" => Family::Text,
-        _ if Type::named(name).is_some_and(Type::is_primitive) => Family::Text,
+    match fhir_type_name(name) {
+        "boolean" => Family::Boolean,
+        "integer" | "positiveInt" | "unsignedInt" | "integer64" | "decimal" => Family::Number,
+        "date" | "dateTime" | "instant" | "time" => Family::Temporal,
+        name if Type::named(name).is_some_and(Type::is_primitive) => Family::Text,
         _ => Family::Complex,
     }
 }

@@ -5,8 +5,11 @@
 
 mod cell_type;
 mod column;
+mod column_rules;
+mod constant;
 mod decimal;
 mod problem;
+mod read;
 mod rows;
 mod select;
 mod view_definition;
@@ -29,7 +32,8 @@ use crate::fhirpath::{
     Compiler, Context, Document, Environment, EvalError, Expr, Item, Static, Unresolved,
 };
 use column::ColumnBuilder;
-use select::{Builder, Constants, Select};
+use constant::Constants;
+use select::{Builder, PlacedColumn, Select};
 
 /// The column that carries the resource's key in every table of a warehouse.
 pub const KEY_COLUMN: &str = "_key";
@@ -56,28 +60,28 @@ impl View {
     /// Compiles a definition. Warnings come with the view; if there is an error, all problems come instead of it.
     pub fn compile(json: &Value) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut problems = Vec::new();
-        let definition = view_definition::read(json, &mut problems);
-        let Some(resource) = resource_type(&definition.resource, &mut problems) else {
+        let definition = read::read(json, &mut problems);
+        let known = resource_type(&definition.resource, &mut problems);
+        // What does not depend on the type is checked without it too.
+        let (Some(resource), focus) = (
+            known.or_else(|| Type::named("Resource")),
+            known.map_or_else(Static::unknown, Static::one),
+        ) else {
             return Err(problems);
         };
         let constants = Constants::read(&definition.constants, &mut problems);
-        let focus = Static::one(resource);
-        let compiler = Compiler::new(resource, &constants);
-        let mut builder = Builder {
-            compiler,
-            problems: &mut problems,
-            columns: Vec::new(),
-            references: Vec::new(),
-        };
+        let mut builder = Builder::new(Compiler::new(resource, &constants), &mut problems);
         let filter = |f| builder.filter(f, &focus).map(|expr| (expr, f.text.clone()));
         let filters = definition.filters.iter().filter_map(filter).collect();
         let select = builder.root(&definition.selects, &focus);
         let (columns, references) = (builder.columns, builder.references);
+        constants.check_use(&definition.constants, &mut problems);
         check_names(&columns, &mut problems);
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
         let name = definition.name.unwrap_or_default();
+        let columns = columns.into_iter().map(|c| c.column).collect();
         Ok((
             Self {
                 name,
@@ -120,15 +124,20 @@ fn resource_type(name: &str, problems: &mut Vec<Problem>) -> Option<Type> {
     found
 }
 
-fn check_names(columns: &[Column], problems: &mut Vec<Problem>) {
-    for (i, column) in columns.iter().enumerate() {
-        if columns[..i].iter().any(|c| c.name.eq_ignore_ascii_case(&column.name)) {
-            let message = format!("there are two columns `{}`", column.name);
-            problems.push(
-                Problem::error("select", message)
-                    .hint("column names must differ within a view, by more than their case"),
-            );
+/// Column names must differ (SQL on FHIR, "Column Ordering" and `ValidateColumns`); SQL does not see their case.
+fn check_names(columns: &[PlacedColumn], problems: &mut Vec<Problem>) {
+    for (i, PlacedColumn { column, at, .. }) in columns.iter().enumerate() {
+        let is_same = |c: &&PlacedColumn| c.column.name.eq_ignore_ascii_case(&column.name);
+        let Some(first) = columns[..i].iter().find(is_same) else { continue };
+        if column.name.is_empty() {
+            continue; // noted already
         }
+        let message = format!("there are two columns `{}`", column.name);
+        let hint = format!(
+            "the first is `{}`; column names must differ within a view, by more than their case",
+            first.at
+        );
+        problems.push(Problem::error(format!("{at}.name"), message).hint(hint));
     }
 }
 

@@ -1,14 +1,11 @@
 //! ViewDefinition to plan: expressions compiled, columns placed, every rule of the standard checked.
 
-use serde_json::Value;
-
-use super::cell_type::{CellType, Family, family, only_kind};
+use super::cell_type::{CellType, family, only_kind};
 use super::column::Column;
+use super::column_rules;
 use super::problem::Problem;
-use super::view_definition::{
-    ColumnDefinition, Constant, Expression, IterationDefinition, SelectDefinition,
-};
-use crate::fhirpath::{Compiler, Expr, Literal, Names, Static, SyntaxError, Temporal, decimal};
+use super::view_definition::{ColumnDefinition, Expression, IterationDefinition, SelectDefinition};
+use crate::fhirpath::{Compiler, Expr, Kind, Static, SyntaxError};
 
 /// A select, compiled. Its rows fill the columns from `start` to `end`, in this order: its own, those of the nested
 /// selects, those of the union (SQL on FHIR, "Column Ordering").
@@ -53,62 +50,32 @@ pub(super) enum Iteration {
     Repeat(Vec<Expr>, String),
 }
 
-/// The constants of a view, by name.
-#[derive(Default)]
-pub(super) struct Constants(Vec<(String, Literal)>);
-
-impl Names for Constants {
-    fn constant(&self, name: &str) -> Option<Literal> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
-    }
-
-    fn constants(&self) -> Vec<String> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
-    }
-}
-
-impl Constants {
-    pub(super) fn read(definitions: &[Constant], problems: &mut Vec<Problem>) -> Self {
-        let mut found = Self::default();
-        for constant in definitions {
-            if let Some(value) = literal(&constant.of, &constant.value) {
-                found.0.push((constant.name.clone(), value));
-            } else {
-                let message =
-                    format!("constant `{}` has no valid `{}`", constant.name, constant.of);
-                problems.push(Problem::error(&constant.at, message));
-            }
-        }
-        found
-    }
-}
-
-/// The value of a constant: of the type that its key names, so that dates compare as dates.
-fn literal(of: &str, value: &Value) -> Option<Literal> {
-    let text = || {
-        value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()))
-    };
-    Some(match of {
-        "boolean" => Literal::Boolean(value.as_bool()?),
-        "integer" | "positiveInt" | "unsignedInt" | "integer64" => {
-            Literal::Integer(text()?.parse().ok()?)
-        }
-        "decimal" => Literal::Decimal(decimal(&text()?)?),
-        "date" => Literal::Temporal(Temporal::date(value.as_str()?)?),
-        "dateTime" | "instant" => Literal::Temporal(Temporal::date_time(value.as_str()?)?),
-        "time" => Literal::Temporal(Temporal::time(value.as_str()?)?),
-        "base64Binary" | "canonical" | "code" | "id" | "oid" | "string" | "uri" | "url"
-        | "uuid" | "markdown" => Literal::String(value.as_str()?.into()),
-        _ => return None,
-    })
+/// A column of the table, and where it was defined.
+#[derive(Debug, Clone)]
+pub(super) struct PlacedColumn {
+    pub(super) column: Column,
+    /// JSON path within the view.
+    pub(super) at: String,
+    /// Whether its path compiled: if not, its type says nothing.
+    is_sound: bool,
 }
 
 /// Compiles selects; columns are collected in the order of the table.
 pub(super) struct Builder<'b> {
-    pub(super) compiler: Compiler<'b>,
-    pub(super) problems: &'b mut Vec<Problem>,
-    pub(super) columns: Vec<Column>,
+    compiler: Compiler<'b>,
+    problems: &'b mut Vec<Problem>,
+    /// The columns so far.
+    pub(super) columns: Vec<PlacedColumn>,
+    /// Where they ask for the keys of references.
     pub(super) references: Vec<ReferencePath>,
+    /// How many unions the select at hand is in.
+    unions: usize,
+}
+
+impl<'b> Builder<'b> {
+    pub(super) fn new(compiler: Compiler<'b>, problems: &'b mut Vec<Problem>) -> Self {
+        Self { compiler, problems, columns: Vec::new(), references: Vec::new(), unions: 0 }
+    }
 }
 
 impl Builder<'_> {
@@ -166,13 +133,14 @@ impl Builder<'_> {
     fn repeat(&mut self, paths: &[Expression], focus: &Static) -> (Iteration, Static) {
         let texts: Vec<_> = paths.iter().map(|p| p.text.as_str()).collect();
         let compiled = self.compiler.compile_descent(&texts, focus);
-        if let Some(first) = paths.first() {
-            self.note_doubts(first);
-            self.note_references(first);
-        }
+        self.note_doubts(paths);
+        paths.first().into_iter().for_each(|first| self.note_references(first));
         match compiled {
             Ok(paths) => {
-                let kinds = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
+                let mut kinds: Vec<_> = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
+                if paths.iter().any(|p| p.gives.kinds.is_empty()) {
+                    kinds.clear();
+                }
                 (Iteration::Repeat(paths, texts.join("`, `")), Static { kinds, many: false })
             }
             Err((i, error)) => {
@@ -188,7 +156,7 @@ impl Builder<'_> {
             return None;
         }
         let compiled = self.compiler.compile(&expression.text, focus);
-        self.note_doubts(expression);
+        self.note_doubts(std::slice::from_ref(expression));
         self.note_references(expression);
         match compiled {
             Ok(expr) => Some(expr),
@@ -214,10 +182,15 @@ impl Builder<'_> {
         None
     }
 
-    fn note_doubts(&mut self, expression: &Expression) {
+    /// Notes what the compiler doubts in one of some expressions: in that which has the name it speaks of there.
+    fn note_doubts(&mut self, expressions: &[Expression]) {
         for doubt in self.compiler.take_doubts() {
-            let problem = Problem::warning(&expression.at, doubt.message)
-                .within(&expression.text, doubt.span);
+            let is_in = |e: &&Expression| {
+                let name = e.text.get(doubt.span.clone());
+                name.is_some_and(|name| doubt.message.contains(&format!("`{name}`")))
+            };
+            let Some(of) = expressions.iter().find(is_in).or(expressions.first()) else { return };
+            let problem = Problem::warning(&of.at, doubt.message).within(&of.text, doubt.span);
             self.problems.push(Problem { hint: doubt.hint, ..problem });
         }
     }
@@ -243,103 +216,68 @@ impl Builder<'_> {
             place.column = Some(definition.name.clone());
         }
         let kinds = compiled.as_ref().map(|e| e.gives.kinds.clone()).unwrap_or_default();
+        let declared = column_rules::declared(definition, self.problems);
+        if let Some(expr) = &compiled {
+            column_rules::check(definition, declared.as_deref(), &expr.gives, self.problems);
+            // Branches of a union must be lists alike.
+            if self.unions == 0 {
+                column_rules::check_collection(definition, &expr.gives, self.problems);
+            }
+        }
         let column = Column {
             name: definition.name.clone(),
             description: definition.description.clone(),
-            fhir_type: definition.of.clone().or_else(|| only_kind(&kinds)),
-            cell: self.cell(definition, &kinds),
+            cell: self.cell(definition, declared.as_deref(), &kinds),
+            fhir_type: declared.or_else(|| only_kind(&kinds)),
             collection: definition.collection,
         };
-        if let Some(expr) = &compiled {
-            self.check_type(definition, expr);
-        }
-        self.columns.push(column);
+        let is_sound = compiled.is_some();
+        self.columns.push(PlacedColumn { column, at: definition.at.clone(), is_sound });
         let name = definition.name.clone();
         let text = definition.path.text.clone();
         compiled.map(|expr| ColumnExpr { expr, text, name, collection: definition.collection })
     }
 
-    fn cell(&mut self, definition: &ColumnDefinition, kinds: &[crate::fhirpath::Kind]) -> CellType {
-        if let Some(tag) = &definition.ansi_type {
+    fn cell(
+        &mut self,
+        definition: &ColumnDefinition,
+        declared: Option<&str>,
+        kinds: &[Kind],
+    ) -> CellType {
+        if let Some((tag, at)) = &definition.ansi_type {
             if let Some(cell) = CellType::of_ansi(tag) {
                 return cell;
             }
-            let problem = Problem::error(
-                format!("{}.tag", definition.at),
-                format!("`{tag}` is no type that Kiln knows"),
-            );
+            let problem = Problem::error(at, format!("`{tag}` is no type that Kiln knows"));
             self.problems.push(problem.hint("BOOLEAN, INTEGER, BIGINT, DOUBLE PRECISION, DECIMAL(p,s), DATE, TIMESTAMP, TIMESTAMP WITH TIME ZONE or CHARACTER VARYING"));
         }
-        definition.of.as_deref().map_or_else(|| CellType::of_kinds(kinds), CellType::of_fhir)
-    }
-
-    /// The declared type must be one that the path can give.
-    fn check_type(&mut self, definition: &ColumnDefinition, expr: &Expr) {
-        let Some(declared) = &definition.of else {
-            return self.check_untyped(definition, expr);
-        };
-        if expr.gives.kinds.is_empty() {
-            return;
-        }
-        let wanted = family(declared);
-        let given: Vec<_> = expr.gives.kinds.iter().map(|k| k.name()).collect();
-        if given.iter().any(|g| family(g) == wanted) {
-            return;
-        }
-        let message = format!(
-            "column `{}` is declared `{declared}`, but its path gives `{}`",
-            definition.name,
-            given.join("` or `")
-        );
-        // A text column can hold any primitive, as it is written.
-        let severity =
-            if wanted == Family::Text && given.iter().all(|g| family(g) != Family::Complex) {
-                Problem::warning
-            } else {
-                Problem::error
-            };
-        self.problems.push(severity(format!("{}.type", definition.at), message));
-    }
-
-    /// "type … MUST be set if the value is not primitive": without it we cannot know that JSON is wanted.
-    fn check_untyped(&mut self, definition: &ColumnDefinition, expr: &Expr) {
-        if let [kind] = expr.gives.kinds.as_slice()
-            && family(kind.name()) == Family::Complex
-        {
-            let message = format!(
-                "column `{}` gives a `{}`, which is no single value",
-                definition.name,
-                kind.name()
-            );
-            let hint =
-                "name one of its elements in the path, or declare the `type` to get its JSON";
-            self.problems.push(Problem::warning(&definition.path.at, message).hint(hint));
-        }
+        declared.map_or_else(|| CellType::of_kinds(kinds), CellType::of_fhir)
     }
 
     /// The branches of a union fill the same columns.
     fn unions(&mut self, definition: &SelectDefinition, focus: &Static) -> Vec<Select> {
         let start = self.columns.len();
-        let mut first: Vec<Column> = Vec::new();
+        let mut first: Vec<PlacedColumn> = Vec::new();
         let mut branches = Vec::new();
+        self.unions += 1;
         for (i, branch) in definition.unions.iter().enumerate() {
             self.columns.truncate(start);
             branches.push(self.select(branch, focus));
-            let columns = self.columns[start..].to_vec();
+            let columns = self.columns.split_off(start);
             if i == 0 {
                 first = columns;
             } else {
                 self.check_branch(&first, &columns, &branch.at);
             }
         }
-        self.columns.truncate(start);
+        self.unions -= 1;
         self.columns.append(&mut first);
         branches
     }
 
-    fn check_branch(&mut self, first: &[Column], other: &[Column], at: &str) {
-        let names = |columns: &[Column]| {
-            columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+    fn check_branch(&mut self, first: &[PlacedColumn], other: &[PlacedColumn], at: &str) {
+        let names = |columns: &[PlacedColumn]| {
+            columns.iter().map(|c| c.column.name.as_str()).collect::<Vec<_>>().join(", ")
         };
         if names(first) != names(other) {
             let message = format!(
@@ -351,18 +289,32 @@ impl Builder<'_> {
             self.problems.push(Problem::error(at, message).hint(hint));
             return;
         }
-        for (a, b) in first.iter().zip(other) {
-            if (a.cell, a.collection) != (b.cell, b.collection) {
-                let kind =
-                    |c: &Column| c.fhir_type.clone().unwrap_or_else(|| format!("{:?}", c.cell));
+        for (a, b) in first.iter().zip(other).filter(|(a, b)| a.is_sound && b.is_sound) {
+            if !are_alike(&a.column, &b.column) {
                 let message = format!(
-                    "column `{}` is `{}` here and `{}` in the first branch",
-                    a.name,
-                    kind(b),
-                    kind(a)
+                    "column `{}` is {} here and {} in the first branch",
+                    a.column.name,
+                    kind(&b.column),
+                    kind(&a.column)
                 );
-                self.problems.push(Problem::error(at, message));
+                let hint = "all branches of `unionAll` need columns of the same types";
+                self.problems.push(Problem::error(&b.at, message).hint(hint));
             }
         }
     }
+}
+
+/// Whether two columns can be one: texts of several kinds can, a text and a date or JSON cannot.
+fn are_alike(a: &Column, b: &Column) -> bool {
+    let same_types = match (&a.fhir_type, &b.fhir_type) {
+        _ if a.cell != CellType::Text => true,
+        (Some(a), Some(b)) => family(a) == family(b) && column_rules::share_json(a, b),
+        _ => true,
+    };
+    (a.cell, a.collection) == (b.cell, b.collection) && same_types
+}
+
+fn kind(column: &Column) -> String {
+    let of = column.fhir_type.clone().unwrap_or_else(|| format!("{:?}", column.cell));
+    if column.collection { format!("a list of `{of}`") } else { format!("`{of}`") }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
+use super::place::{Place, Places};
 use crate::flatten::{Problem, Severity, View};
 use crate::suggest;
 
@@ -16,13 +17,19 @@ static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 pub struct Finding {
     /// The file, or the name of a shipped schema.
     pub file: String,
+    /// Where in the file, if that is known.
+    pub place: Option<Place>,
     /// What is wrong.
     pub problem: Problem,
 }
 
 impl Finding {
     pub(crate) fn new(file: impl Into<String>, problem: Problem) -> Self {
-        Self { file: file.into(), problem }
+        Self { file: file.into(), place: None, problem }
+    }
+
+    fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// Whether the file cannot be used.
@@ -106,18 +113,24 @@ pub fn load_file(path: &Path, findings: &mut Vec<Finding>) -> Option<View> {
 }
 
 fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View> {
-    let json: Value = match serde_json::from_slice(text) {
-        Ok(json) => json,
-        Err(e) => {
-            findings.push(Finding::new(file, Problem::error("", format!("not valid JSON: {e}"))));
+    let (mut json, text) = match parse(text) {
+        Ok(parsed) => parsed,
+        Err((place, message)) => {
+            findings.push(Finding::new(file, Problem::error("", message)).at(place));
             return None;
         }
     };
+    let places = Places::of(text);
+    write_out_decimals(&mut json, &places);
     let (view, problems) = match View::compile(&json) {
         Ok((view, warnings)) => (Some(view), warnings),
         Err(problems) => (None, problems),
     };
-    findings.extend(problems.into_iter().map(|p| Finding::new(file, p)));
+    let mut found: Vec<_> = problems.into_iter().map(|p| placed(file, p, &places)).collect();
+    found.extend(repeated(file, &places));
+    found.sort_by_key(|f| f.place);
+    let view = view.filter(|_| !found.iter().any(Finding::is_error));
+    findings.append(&mut found);
     // A table needs a name; the file has one.
     view.map(|mut view| {
         if view.name.is_empty() {
@@ -126,6 +139,47 @@ fn compile(file: &str, text: &[u8], findings: &mut Vec<Finding>) -> Option<View>
         }
         view
     })
+}
+
+/// The value of a JSON text and the text, or where it is no JSON.
+fn parse(text: &[u8]) -> Result<(Value, &str), (Place, String)> {
+    // Editors of Windows begin a text with a mark of its encoding.
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    let (line, column, message) = match (std::str::from_utf8(text), serde_json::from_slice(text)) {
+        (Ok(text), Ok(json)) => return Ok((json, text)),
+        (_, Err(e)) => (e.line(), e.column(), e.to_string()),
+        (Err(e), Ok(_)) => (1, 1, e.to_string()),
+    };
+    // serde_json ends with the place, which is shown with the file.
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let place = Place { line: line.max(1), column: column.max(1) };
+    Err((place, format!("not valid JSON: {message}")))
+}
+
+fn placed(file: &str, problem: Problem, places: &Places<'_>) -> Finding {
+    let within = problem.expression.as_ref().map(|(_, span)| span.start);
+    let place = places.find(&problem.path, within);
+    Finding::new(file, problem).at(place)
+}
+
+/// A member that is written twice: the first would be lost without a word.
+fn repeated<'p>(file: &'p str, places: &'p Places<'_>) -> impl Iterator<Item = Finding> + 'p {
+    places.repeated().map(move |(path, place)| {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        let problem = Problem::error(path, format!("`{key}` is written twice here"));
+        Finding::new(file, problem.hint("JSON keeps only one of them")).at(place)
+    })
+}
+
+/// Replaces decimal constants by their text: `serde_json` would round them, and forget how they are written.
+fn write_out_decimals(json: &mut Value, places: &Places<'_>) {
+    let constants = json.get_mut("constant").and_then(Value::as_array_mut);
+    for (i, constant) in constants.into_iter().flatten().enumerate() {
+        let Some(decimal @ Value::Number(_)) = constant.get_mut("valueDecimal") else { continue };
+        if let Some(text) = places.number(&format!("constant[{i}].valueDecimal")) {
+            *decimal = Value::String(text.to_owned());
+        }
+    }
 }
 
 /// The nearest name that SQL takes: `my-view` becomes `my_view`.

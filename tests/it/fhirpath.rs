@@ -515,7 +515,7 @@ fn conversions() {
 #[test]
 fn what_one_resource_cannot_answer_is_an_error_of_that_resource() {
     for (expression, expected, part) in [
-        ("name.single()", "`single()` found several values", "name.single()"),
+        ("name.single().family", "`single()` found several values", "name.single()"),
         (
             "name.given.upper()",
             "a single value is wanted here, there are several",

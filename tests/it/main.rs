@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod check;
 mod cli;
 mod command;
 mod crash;
@@ -15,6 +16,7 @@ mod rust_code;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
+mod strict_views;
 mod support;
 mod synthea;
 mod synthea_counts;

@@ -162,67 +162,6 @@ fn a_resource_that_a_view_fails_on_gives_no_row() {
     }
 }
 
-/// Checks that a view is refused, and with what.
-fn refused(view: &Value, problems: &[&str]) {
-    let found = kiln::flatten::View::compile(view).expect_err("the view is refused");
-    let errors = found.iter().filter(|p| p.severity == kiln::flatten::Severity::Error);
-    let found: Vec<_> = errors.map(ToString::to_string).collect();
-    assert_eq!(found, problems, "{view}");
-}
-
-#[test]
-fn views_that_contradict_themselves_are_refused() {
-    let of = |select: Value| json!({ "resource": "Patient", "select": [select] });
-    let (id, active) = (column("a", "id"), column("a", "active"));
-    for (view, problems) in [
-        (
-            json!({}),
-            &["resource: `resource` is missing", "select: a view needs at least one `select`"][..],
-        ),
-        (json!({ "resource": "Patient" }), &["select: a view needs at least one `select`"]),
-        (of(json!({ "column": [id, id] })), &["select: there are two columns `a`"]),
-        (
-            of(json!({ "column": [id], "select": [{ "column": [active] }] })),
-            &["select: there are two columns `a`"],
-        ),
-        (
-            of(json!({ "column": [column("1a-b", "id")] })),
-            &["select[0].column[0].name: `1a-b` is no name for SQL"],
-        ),
-        (
-            of(json!({ "forEach": 1, "column": [id] })),
-            &["select[0].forEach: `forEach` must be a text"],
-        ),
-        (
-            of(json!({ "unionAll": [{ "column": [id] }, { "column": [active] }] })),
-            &["select[0].unionAll[1]: column `a` is `boolean` here and `id` in the first branch"],
-        ),
-        (
-            of(json!({ "column": [{ "name": "a", "path": "name", "type": "string" }] })),
-            &[
-                "select[0].column[0].type: column `a` is declared `string`, but its path gives `HumanName`",
-            ],
-        ),
-        (
-            of(json!({ "column": [{ "name": "a", "path": "id", "collection": "yes" }] })),
-            &["select[0].column[0].collection: `collection` must be true or false"],
-        ),
-        (
-            of(json!({ "column": [{ "name": "a" }, column("b", " ")] })),
-            &[
-                "select[0].column[0]: column `a` needs a `path`",
-                "select[0].column[1].path: the expression is empty",
-            ],
-        ),
-        (
-            json!({ "resource": "Patient", "constant": [{ "name": "c" }], "select": [{ "column": [id] }] }),
-            &["constant[0]: constant `c` has no value"],
-        ),
-    ] {
-        refused(&view, problems);
-    }
-}
-
 #[test]
 fn a_product_that_would_fill_the_memory_is_an_error_of_the_resource() {
     let names: Vec<_> = (0..7000).map(|i| json!({ "family": i.to_string() })).collect();
