@@ -66,7 +66,7 @@ fn family(kind: Kind) -> Option<Family> {
         "Resource" | "DomainResource" | "Element" | "BackboneElement" => return None,
         "boolean" | "Boolean" => Family::Boolean,
         "integer" | "positiveInt" | "unsignedInt" | "integer64" | "decimal" | "Integer"
-        | "Decimal" => Family::Number,
+        | "Long" | "Decimal" => Family::Number,
         "date" | "dateTime" | "instant" | "Date" | "DateTime" => Family::Moment,
         "time" | "Time" => Family::Time,
         "String" => Family::Text,

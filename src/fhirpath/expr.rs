@@ -166,6 +166,8 @@ pub enum Kind {
 pub enum System {
     Boolean,
     Integer,
+    /// What can exceed 32 bits. Values know no difference, columns do.
+    Long,
     Decimal,
     String,
     Date,
@@ -180,6 +182,7 @@ impl System {
         match self {
             Self::Boolean => "Boolean",
             Self::Integer => "Integer",
+            Self::Long => "Long",
             Self::Decimal => "Decimal",
             Self::String => "String",
             Self::Date => "Date",

@@ -19,8 +19,8 @@ use crate::suggest;
 
 /// What names an expression may use besides elements.
 pub trait Names {
-    /// The constant `%name` of the view.
-    fn constant(&self, name: &str) -> Option<Literal>;
+    /// The constant `%name` of the view, and its type where the value does not tell it.
+    fn constant(&self, name: &str) -> Option<(Literal, Option<System>)>;
     /// All constants, for suggestions.
     fn constants(&self) -> Vec<String>;
 }
@@ -90,8 +90,8 @@ impl Resolver<'_> {
             "sct" => text_literal("http://snomed.info/sct"),
             "loinc" => text_literal("http://loinc.org"),
             _ => match self.names.constant(name) {
-                Some(literal) => {
-                    let gives = literal_type(&literal);
+                Some((literal, of)) => {
+                    let gives = of.map_or_else(|| literal_type(&literal), Static::system);
                     (ExprKind::Literal(literal), gives)
                 }
                 None => return Err(self.unknown_variable(name, span)),

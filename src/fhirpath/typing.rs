@@ -154,9 +154,7 @@ pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static
 fn edge_kind(kind: Kind) -> Kind {
     match kind.name() {
         "Period" => Kind::System(System::DateTime),
-        "Integer" | "integer" | "positiveInt" | "unsignedInt" | "integer64" => {
-            Kind::System(System::Decimal)
-        }
+        _ if is_whole(kind) => Kind::System(System::Decimal),
         _ => kind,
     }
 }
@@ -203,6 +201,10 @@ fn arithmetic_type(left: &Expr, right: &Expr) -> Static {
         ([a], [b]) if (is_quantity(*a) || is_quantity(*b)) && (is_number(*a) || is_number(*b)) => {
             Static::system(System::Quantity)
         }
+        ([a], [b]) if is_whole(*a) && is_whole(*b) => {
+            let long = is_long(*a) || is_long(*b);
+            Static::system(if long { System::Long } else { System::Integer })
+        }
         ([a], [b]) if is_number(*a) && is_number(*b) => Static::system(System::Decimal),
         _ => Static::unknown().single(),
     }
@@ -213,16 +215,22 @@ fn is_moment(kind: Kind) -> bool {
 }
 
 fn is_number(kind: Kind) -> bool {
-    matches!(
-        kind.name(),
-        "Integer" | "Decimal" | "integer" | "decimal" | "positiveInt" | "unsignedInt" | "integer64"
-    )
+    is_whole(kind) || matches!(kind.name(), "Decimal" | "decimal")
+}
+
+fn is_whole(kind: Kind) -> bool {
+    is_long(kind) || matches!(kind.name(), "Integer" | "integer" | "positiveInt" | "unsignedInt")
+}
+
+fn is_long(kind: Kind) -> bool {
+    matches!(kind.name(), "Long" | "integer64")
 }
 
 pub(super) fn literal_type(literal: &Literal) -> Static {
     use super::temporal::TemporalKind;
     Static::system(match literal {
         Literal::Boolean(_) => System::Boolean,
+        Literal::Integer(n) if i32::try_from(*n).is_err() => System::Long,
         Literal::Integer(_) => System::Integer,
         Literal::Decimal(_) => System::Decimal,
         Literal::String(_) => System::String,

@@ -131,6 +131,7 @@ pub(super) fn fhir_type_name(name: &str) -> &str {
     match name {
         "Boolean" => "boolean",
         "Integer" => "integer",
+        "Long" => "integer64",
         "Decimal" => "decimal",
         "String" => "string",
         "Date" => "date",

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::view_definition::Constant;
-use crate::fhirpath::{Literal, Names, Precision, Temporal, decimal};
+use crate::fhirpath::{Literal, Names, Precision, System, Temporal, decimal};
 use crate::suggest;
 
 /// The constants of a view, by name.
 #[derive(Default)]
 pub(super) struct Constants {
-    values: Vec<(String, Literal)>,
+    values: Vec<(String, Literal, Option<System>)>,
     /// Names that an expression used.
     used: RefCell<BTreeSet<String>>,
 }
@@ -46,14 +46,14 @@ const TYPES: [(&str, &str); 19] = [
 ];
 
 impl Names for Constants {
-    fn constant(&self, name: &str) -> Option<Literal> {
-        let (_, value) = self.values.iter().find(|(n, _)| n == name)?;
+    fn constant(&self, name: &str) -> Option<(Literal, Option<System>)> {
+        let (_, value, of) = self.values.iter().find(|(n, ..)| n == name)?;
         self.used.borrow_mut().insert(name.to_owned());
-        Some(value.clone())
+        Some((value.clone(), *of))
     }
 
     fn constants(&self) -> Vec<String> {
-        self.values.iter().map(|(name, _)| name.clone()).collect()
+        self.values.iter().map(|(name, ..)| name.clone()).collect()
     }
 }
 
@@ -69,15 +69,10 @@ impl Constants {
                 problems.push(problem.hint("give the constant another name"));
                 continue;
             }
-            let value = constant.value.as_ref().and_then(|value| {
-                let found = literal(&constant.of, value);
-                if found.is_none() {
-                    problems.push(refused(constant, value));
-                }
-                found
-            });
+            let value = constant.value.as_ref().and_then(|v| checked(constant, v, problems));
             let value = value.unwrap_or_else(|| stand_in(&constant.of));
-            found.values.push((constant.name.clone(), value));
+            let long = (constant.of == "integer64").then_some(System::Long);
+            found.values.push((constant.name.clone(), value, long));
         }
         found
     }
@@ -95,6 +90,21 @@ impl Constants {
             }
         }
     }
+}
+
+/// The value, or why there is none. A text of another form than its type's can still be compared with: servers write
+/// uuids without their prefix, too.
+fn checked(constant: &Constant, value: &Value, problems: &mut Vec<Problem>) -> Option<Literal> {
+    let found = literal(&constant.of, value);
+    if found.as_ref().is_none_or(|found| is_odd(&constant.of, found)) {
+        let severity = if found.is_some() { Severity::Warning } else { Severity::Error };
+        problems.push(Problem { severity, ..refused(constant, value) });
+    }
+    found
+}
+
+fn is_odd(of: &str, value: &Literal) -> bool {
+    matches!(value, Literal::String(text) if !is_of(of, text))
 }
 
 fn refused(constant: &Constant, value: &Value) -> Problem {
@@ -140,7 +150,8 @@ fn literal(of: &str, value: &Value) -> Option<Literal> {
         "time" => {
             Literal::Temporal(Temporal::time(text()?).filter(|t| t.precision >= Precision::Second)?)
         }
-        _ => Literal::String(text().filter(|text| is_of(of, text))?.into()),
+        _ if !TYPES.iter().any(|(t, _)| *t == of) => return None,
+        _ => Literal::String(text().filter(|text| !text.trim().is_empty())?.into()),
     })
 }
 
@@ -262,11 +273,12 @@ mod tests {
             ("uuid", vec![json!(uuid)], vec![json!(uuid[9..]), json!("urn:uuid:1")]),
             ("quantity", vec![], vec![json!({}), json!("1")]),
         ] {
+            let fits = |value| literal(of, value).is_some_and(|found| !is_odd(of, &found));
             for value in valid {
-                assert!(literal(of, &value).is_some(), "{of}: {value}");
+                assert!(fits(&value), "{of}: {value}");
             }
             for value in invalid {
-                assert!(literal(of, &value).is_none(), "{of}: {value}");
+                assert!(!fits(&value), "{of}: {value}");
             }
         }
     }

@@ -37,8 +37,7 @@ macro_rules! conversion {
 static PAIRS: [[Function; 2]; 8] = [
     conversion!("toString", "convertsToString", Gives::System(System::String), to_string),
     conversion!("toInteger", "convertsToInteger", Gives::System(System::Integer), to_integer),
-    // No type of column is known for it: a text holds all its digits.
-    conversion!("toLong", "convertsToLong", Gives::Unknown, to_integer),
+    conversion!("toLong", "convertsToLong", Gives::System(System::Long), to_integer),
     conversion!("toDecimal", "convertsToDecimal", Gives::System(System::Decimal), to_decimal),
     conversion!("toBoolean", "convertsToBoolean", Gives::System(System::Boolean), to_boolean),
     conversion!("toDate", "convertsToDate", Gives::System(System::Date), to_date),

@@ -402,7 +402,8 @@ fn numbers_of_any_length() {
             "value.value.toDecimal()",
             "value.value & 'x'",
         ] {
-            assert_eq!(values(&observation(long), expression), Err(why.to_owned()), "{expression}");
+            let failed = values(&observation(long), expression).expect_err(expression);
+            assert!(failed.starts_with(why), "{expression}: {failed}");
         }
     }
     check_all(&observation(long40), &[("value.value.precision()", json!([40]))]);
@@ -436,7 +437,7 @@ fn what_is_no_number_does_not_take_the_text_of_one() {
         &resource,
         &[
             ("(active | 'x')", json!(["true", "x"])),
-            ("name.first()", json!([r#"{"family":"A"}"#])),
+            ("name.first().family", json!(["A"])),
             ("name.first().toString()", json!([])),
             ("telecom.rank.toString()", json!(["1"])),
         ],
@@ -663,7 +664,7 @@ fn boundaries_of_a_precision() {
             ("@T10:30.precision()", json!([4])),
             ("@T10:30:00.000.precision()", json!([9])),
             ("'a'.precision()", json!([])),
-            ("code.lowBoundary()", json!([])),
+            ("code.lowBoundary().exists()", json!([false])),
         ],
     );
     let period = |period: Value| {
