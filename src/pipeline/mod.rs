@@ -18,7 +18,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-pub use audit::{Audit, AuditFinding, AuditReport, FindingList};
+pub use audit::{
+    Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
+};
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, base_url, refuse};
 pub use flow::{Flow, Outcome, Progress, Times, on_threads};
 pub use output::{TableOutput, TextTable};

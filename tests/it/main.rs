@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod check_data;
 mod cli;
 mod command;
 mod crash;

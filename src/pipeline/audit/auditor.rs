@@ -164,3 +164,20 @@ fn shown(name: &str) -> String {
     let like_a_name = first && second && letters.all(|b| b.is_ascii_alphabetic());
     if like_a_name && name.len() <= LONGEST_NAME { name.to_owned() } else { "*".to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn only_what_looks_like_a_name_of_fhir_is_shown() {
+        for name in ["birthdate", "_given", "MedicationUsage", "resourceTypE"] {
+            assert_eq!(shown(name), name);
+        }
+        let long = "a".repeat(51);
+        for name in ["", "_", "a", "ZEBRA", "Mc Coy", "a1", "1a", "o'neil", "müller", "__a", &long]
+        {
+            assert_eq!(shown(name), "*", "{name}");
+        }
+    }
+}

@@ -129,25 +129,25 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rejected(reason) => return write!(f, "rejected: {reason}"),
-            Self::UnknownResourceType => "no resource type of R4",
+            Self::UnknownResourceType => "resource type unknown to R4",
             Self::NoId => "no id",
             Self::SharedId => "type and id of several resources",
             Self::NotInInput => "reference: not in the input",
             Self::TypeNotInInput(of) => return write!(f, "reference: no {of} in the input"),
-            Self::UnknownTarget => "reference: no resource type of R4",
+            Self::UnknownTarget => "reference: type unknown to R4",
             Self::NotContained => "reference: not contained",
             Self::Unresolvable(reason) => return write!(f, "reference: {}", reason.name()),
-            Self::UnknownElement => "no element of R4",
+            Self::UnknownElement => "element unknown to R4",
             Self::DuplicateKey => "duplicate key",
             Self::JsonType(found, of) => return write!(f, "{found} where {of} belongs"),
-            Self::NoValue(of) => return write!(f, "no valid {of}"),
+            Self::NoValue(of) => return write!(f, "not a valid {of}"),
             Self::OneForList => "one value where a list belongs",
             Self::ListForOne => "a list where one value belongs",
             Self::Null => "null",
             Self::EmptyObject => "empty object",
             Self::EmptyList => "empty list",
-            Self::EmptyText => "empty text",
-            Self::Modified => "changes the meaning of what it is in",
+            Self::EmptyText => "empty string",
+            Self::Modified => "modifier: the meaning is not the usual one",
         })
     }
 }

@@ -72,3 +72,26 @@ impl Identities {
 fn list(key: Key) -> usize {
     (key >> 118) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_there_and_what_was_added_twice_is_known() {
+        let keys =
+            |from: u32, to: u32| (from..to).map(|i| key("Patient", &i.to_string())).collect();
+        let mut identities = Identities::new();
+        identities.add(keys(0, 10_000), ["Patient".to_owned()].into());
+        identities.add(keys(9_990, 20_000), ["Patient".to_owned()].into());
+        let identities = identities.seal();
+        for i in 0..30_000u32 {
+            let key = key("Patient", &i.to_string());
+            assert_eq!(identities.contains(key), i < 20_000, "{i}");
+            assert_eq!(identities.is_repeated(key), (9_990..10_000).contains(&i), "{i}");
+        }
+        // Where the type ends and the id begins makes a difference.
+        assert!(key("Pat", "ient0") != key("Patient", "0"));
+        assert!(identities.has_type("Patient") && !identities.has_type("Group"));
+    }
+}

@@ -32,12 +32,12 @@ use super::run::bases;
 use crate::error::Result;
 use crate::ingest::{self, Inputs, Origin, Parser, Rejected, Tally};
 use auditor::{Audited, Auditor};
-use finding::{Account, Location, What};
+use finding::{Account, What};
 use identities::Identities;
 use list::Line;
 use pass::Pass;
 
-pub use finding::{AuditFinding, Severity};
+pub use finding::{AuditFinding, Location, Severity};
 pub use list::FindingList;
 
 /// An audit, and how it is done.

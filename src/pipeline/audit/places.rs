@@ -168,16 +168,58 @@ impl Place {
 
     fn below(&self, at: At, key: &str) -> Option<Self> {
         if let Some(twin) = key.strip_prefix('_') {
-            let value = self.below(at, twin)?;
+            let value = self.element(at, twin)?;
             value.twin.as_ref()?;
             let (step, twin) = (key.to_owned(), Some(twin.to_owned()));
             return Some(Self { step, twin, content: Content::Companion, ..value });
         }
+        self.element(at, key)
+    }
+
+    fn element(&self, at: At, key: &str) -> Option<Self> {
         let plain = self.of.element(key).filter(|element| !element.choice);
         let (element, of) = match plain {
             Some(element) => (element, *element.types.first()?),
             None => self.of.choice_key(key)?,
         };
         Some(Self::new(at, key.to_owned(), of, element.many))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_lead_to_places() {
+        let mut places = Places::new();
+        let mut check = |of: &str, keys: &str, expected: Option<(&str, bool)>| {
+            let mut at = Some(places.root(Type::named(of).unwrap()));
+            for key in keys.split('.') {
+                at = at.and_then(|at| match Type::named(key).filter(|of| of.is_resource()) {
+                    Some(inner) => Some(places.typed(at, inner)),
+                    None => places.child(at, key),
+                });
+            }
+            let found = at.map(|at| (places.path(at), places.get(at).many));
+            let expected = expected.map(|(path, many)| (path.to_owned(), many));
+            assert_eq!(found, expected, "{of}.{keys}");
+        };
+        check("Patient", "name.given", Some(("Patient.name.given", true)));
+        check("Patient", "_birthDate.extension", Some(("Patient._birthDate.extension", true)));
+        check("Patient", "contact.name", Some(("Patient.contact.name", false)));
+        check(
+            "Observation",
+            "valueQuantity.value",
+            Some(("Observation.valueQuantity.value", false)),
+        );
+        check("Observation", "value", None);
+        check("Observation", "_valueQuantity", None);
+        check("Observation", "_valueString.id", Some(("Observation._valueString.id", false)));
+        check("Patient", "__active", None);
+        check("Patient", "_name", None);
+        check("Claim", "contained.Coverage.payor", Some(("Claim.contained(Coverage).payor", true)));
+        check("Questionnaire", "item.item.linkId", Some(("Questionnaire.item.item.linkId", false)));
     }
 }

@@ -11,6 +11,9 @@ use crate::fhir::{Target, Type, Unresolvable};
 use crate::fhirpath::{Document, Json};
 use crate::ingest::Origin;
 
+/// Resources that are sent and not kept: an export's own messages have no identity.
+const WITHOUT_ID: [&str; 2] = ["OperationOutcome", "Parameters"];
+
 /// The walk, and what it needs to know on its way.
 pub(super) struct Walk<'w, 'a, 's> {
     pub(super) doc: Document<'a>,
@@ -35,6 +38,7 @@ impl<'w, 'a, 's> Walk<'w, 'a, 's> {
         };
         let place = self.auditor.places.root(of);
         match self.doc.child(self.doc.root, "id") {
+            None if WITHOUT_ID.contains(&resource_type) => {}
             None => self.found(What::NoId, place),
             Some(id) => self.identity(of, id, place),
         }
@@ -132,7 +136,7 @@ impl<'w, 'a, 's> Walk<'w, 'a, 's> {
             (Content::AnyResource, Json::Object) => self.inner_resource(item, place),
             (content, Json::Object) => {
                 self.object(item, place);
-                if self.is_empty(item) {
+                if self.is_empty(item, content) {
                     self.found(What::EmptyObject, place);
                 } else if matches!(content, Content::Reference) {
                     self.reference(item, place);
@@ -155,9 +159,11 @@ impl<'w, 'a, 's> Walk<'w, 'a, 's> {
         self.found(what, place);
     }
 
-    /// Every element has a value or children besides its id (FHIR R4, constraint ele-1).
-    fn is_empty(&self, object: u32) -> bool {
-        self.doc.entries(object).all(|(key, _)| key == "id")
+    /// Every element has a value or children besides its id (FHIR R4, constraint ele-1). The value of a companion
+    /// stands beside it.
+    fn is_empty(&self, object: u32, content: Content) -> bool {
+        let with_value = matches!(content, Content::Companion);
+        self.doc.entries(object).all(|(key, _)| key == "id" && !with_value)
     }
 
     /// A resource within this one. What is contained shares the container's other contained resources; what stands in
