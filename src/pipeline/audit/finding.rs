@@ -103,7 +103,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Object => "an object",
-            Self::Array => "a list",
+            Self::Array => "an array",
             Self::Text => "a string",
             Self::Number => "a number",
             Self::Boolean => "a boolean",
