@@ -17,7 +17,7 @@ use crate::synthea_counts::resources;
 /// Stands where data stands that must not be shown.
 const MARKER: &str = "ZEBRA";
 
-const PATIENTS: &str = r##"{"resourceType":"Patient","id":"ZEBRA-1","active":true,"_active":{"id":"a"},"deceasedBoolean":false,"name":[{"given":["ZEBRA",null],"_given":[null,{"extension":[{"url":"x:y","valueString":"ZEBRA"}]}]}]}
+const PATIENTS: &str = r#"{"resourceType":"Patient","id":"ZEBRA-1","active":true,"_active":{"id":"a"},"deceasedBoolean":false,"name":[{"given":["ZEBRA",null],"_given":[null,{"extension":[{"url":"x:y","valueString":"ZEBRA"}]}]}]}
 {"resourceType":"Patient"}
 {"resourceType":"Patient","id":"ZEBRA-1","id":"ZEBRA-1"}
 {"resourceType":"Patient","id":"p4","active":"true","birthDate":"1980-13","multipleBirthInteger":2147483648,"name":{"given":"ZEBRA","family":7},"gender":["male"],"deceasedDateTime":"2020-01-01T10:00","photo":[{"size":-1}],"link":[{"other":"ZEBRA"}]}
@@ -27,7 +27,7 @@ const PATIENTS: &str = r##"{"resourceType":"Patient","id":"ZEBRA-1","active":tru
 {"resourceType":"Giraffe","id":"ZEBRA"}
 {"resourceType":"Patient","id":"ZEBRA"
 {"resourceType":"Patient","id":"ZEBRA_9","modifierExtension":[{"url":"x:y","valueBoolean":true}]}
-"##;
+"#;
 
 /// References of every kind, the first of which are right.
 const OBSERVATION: &str = r##"{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"ZEBRA"},
@@ -300,8 +300,8 @@ fn a_real_export_is_judged_as_by_hand() {
             }),
             _ => {}
         }
-        let text: String = all.iter().map(|resource| format!("{resource}\n")).collect();
-        fs::write(folder.path().join(format!("{kind}.ndjson")), text).unwrap();
+        let lines: Vec<_> = all.iter().map(Value::to_string).collect();
+        fs::write(folder.path().join(format!("{kind}.ndjson")), lines.join("\n")).unwrap();
         kept.append(&mut all);
     }
     let ran = run(folder.path(), &["check", "--data", ".", "--format", "json"], "");

@@ -36,7 +36,9 @@ impl Identities {
 
     /// Adds the keys and types of some resources. The order is of no account.
     pub(super) fn add(&mut self, keys: Vec<Key>, types: HashSet<String>) {
-        keys.into_iter().for_each(|key| self.lists[list(key)].push(key));
+        for key in keys {
+            self.lists[list(key)].push(key);
+        }
         self.types.extend(types);
     }
 
