@@ -172,10 +172,10 @@ pub struct DataArguments {
     #[arg(long, value_name = "URL", value_parser = base_url, requires = "sources")]
     pub base: Vec<String>,
     /// Write every finding to this file (`.csv`, `.ndjson`), with file, line, path and the reference, id or key that it
-    /// is about. It is made for your eyes only.
+    /// is about. Only its owner can read it.
     #[arg(long, value_name = "FILE", requires = "sources")]
     pub list: Option<PathBuf>,
-    /// End with code 5 if there are errors in the data; notes are none.
+    /// End with code 5 if there are errors in the data; notes do not count.
     #[arg(long, requires = "sources")]
     pub strict: bool,
     /// How the findings are written.
