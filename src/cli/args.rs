@@ -42,8 +42,11 @@ pub enum Command {
   kiln query --warehouse /data/warehouse --format csv -f cohort.sql --output cohort.csv
   kiln query")]
     Query(QueryArguments),
-    /// Say everything that is wrong with pipelines and views, before anything runs.
-    #[command(after_help = "Example: kiln check pipelines/*.toml schemas/*.json")]
+    /// Say everything that is wrong with pipelines and views, and with the data, before anything runs.
+    #[command(after_help = "Examples:
+  kiln check pipelines/*.toml schemas/*.json
+  kiln check --data export/
+  kiln check --data export/ --strict --list findings.csv")]
     Check(CheckArguments),
     /// Show the columns and types of views.
     #[command(after_help = "Examples:
@@ -149,8 +152,47 @@ pub struct QueryArguments {
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     /// Pipelines (`.toml`) and views (`.json`).
-    #[arg(required = true)]
+    #[arg(required_unless_present = "sources")]
     pub files: Vec<PathBuf>,
+    /// What the options for data say.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// `kiln check --data`
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArguments {
+    /// Tell what is wrong with these files, directories, patterns or Bulk Data manifests: references to nothing, ids
+    /// that are missing or used twice, JSON that is not R4's. No content is shown.
+    #[arg(long = "data", value_name = "SOURCE", num_args = 1..)]
+    pub sources: Vec<String>,
+    /// Base url of the server that the resources come from: absolute references below it are to resources of the
+    /// data. Manifests name theirs themselves; may be given several times.
+    #[arg(long, value_name = "URL", value_parser = base_url, requires = "sources")]
+    pub base: Vec<String>,
+    /// Write every finding to this file (`.csv`, `.ndjson`), with file, line, path and the reference, id or key that it
+    /// is about. Only its owner can read it.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub list: Option<PathBuf>,
+    /// End with code 5 if there are errors in the data; notes do not count.
+    #[arg(long, requires = "sources")]
+    pub strict: bool,
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value = "table", requires = "sources")]
+    pub format: AuditFormat,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: Threads,
+}
+
+/// Formats of `kiln check --data`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// Aligned text for people.
+    Table,
+    /// One JSON object.
+    Json,
 }
 
 /// `kiln schema`

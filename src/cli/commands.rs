@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    Arguments, CheckArguments, Command, FlattenArguments, QueryArguments, RunArguments,
-    SampleArguments, SchemaArguments, TableFormat, Threads,
+    Arguments, AuditFormat, CheckArguments, Command, DataArguments, FlattenArguments,
+    QueryArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat, Threads,
 };
 use super::progress::Watch;
 use super::prompt::{self, PromptOptions};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
-    self, Finding, Flow, Pipeline, Progress, RunOptions, TableOutput, TextTable,
+    self, Audit, Finding, FindingList, Flow, Pipeline, Progress, RunOptions, TableOutput, TextTable,
 };
 use crate::query::{Engine, Format, Output, write};
 use crate::sample::Sample;
@@ -226,6 +226,22 @@ async fn query(arguments: QueryArguments) -> Result<()> {
 }
 
 fn check(arguments: &CheckArguments) -> Result<()> {
+    let definitions = check_definitions(arguments);
+    if arguments.data.sources.is_empty() {
+        return definitions;
+    }
+    // Everything is told at once: wrong definitions say nothing of the data.
+    let data = audit(&arguments.data);
+    match definitions {
+        Ok(()) => data,
+        Err(refused) => {
+            let _ = data.inspect_err(report::error);
+            Err(refused)
+        }
+    }
+}
+
+fn check_definitions(arguments: &CheckArguments) -> Result<()> {
     let (mut findings, mut mistakes) = (Vec::new(), 0);
     for file in &arguments.files {
         let seen = findings.len();
@@ -240,7 +256,32 @@ fn check(arguments: &CheckArguments) -> Result<()> {
     if mistakes > 0 {
         return Err(pipeline::refuse(mistakes));
     }
-    report::checked(arguments.files.len(), findings.len())
+    match (arguments.files.len(), arguments.data.format) {
+        (0, _) | (_, AuditFormat::Json) => Ok(()),
+        (files, _) => report::checked(files, findings.len()),
+    }
+}
+
+/// Tells what is wrong with data. That there is something wrong ends the command only where it is asked to be strict.
+fn audit(arguments: &DataArguments) -> Result<()> {
+    let inputs = discover(&arguments.sources)?;
+    let list = arguments.list.as_deref().map(FindingList::create).transpose()?;
+    let progress = Progress::default();
+    let audit = Audit {
+        input: &ingest::Options::default(),
+        bases: &arguments.base,
+        threads: arguments.threads.count(),
+        progress: &progress,
+    };
+    let found = Watch::start("check").over(&progress, || audit.run(inputs, list))?;
+    report::audited(&found, arguments.format)?;
+    if found.resources == 0 {
+        return Err(Error::new(ErrorKind::Input, "the data holds no resource"));
+    }
+    match found.errors {
+        1.. if arguments.strict => Err(report::too_wrong(found.errors)),
+        _ => Ok(()),
+    }
 }
 
 /// Gives the number of wrong queries, which are shown here: they can be planned only if all else is right.

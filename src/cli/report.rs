@@ -5,9 +5,13 @@ use std::fmt::{self, Write};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Severity, View};
-use crate::pipeline::{Finding, Outcome, RunReport, UnresolvedReferences, unresolved_references};
+use crate::pipeline::{
+    AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
+    unresolved_references,
+};
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
@@ -73,6 +77,53 @@ pub(super) fn checked(files: usize, warnings: usize) -> Result<()> {
         0 => text(&format!("{files} checked: nothing is wrong\n")),
         _ => text(&format!("{files} checked: {}\n", many(warnings as u64, "warning"))),
     }
+}
+
+/// What an audit found.
+pub(super) fn audited(report: &AuditReport, format: AuditFormat) -> Result<()> {
+    warnings(&report.warnings);
+    match format {
+        AuditFormat::Table => text(&audit_table(report))?,
+        AuditFormat::Json => {
+            let json = serde_json::to_string_pretty(report).expect("a report is plain data");
+            text(&format!("{json}\n"))?;
+        }
+    }
+    let elsewhere = report.findings.iter().any(AuditFinding::is_elsewhere);
+    if elsewhere {
+        hint(&format!("{ELSEWHERE}: `--base https://…`"));
+    }
+    Ok(())
+}
+
+/// A line a finding, in aligned columns, and a last one that says what was read.
+fn audit_table(report: &AuditReport) -> String {
+    let mut rows = vec![["", "count", "what", "path", "first"].map(str::to_owned)];
+    rows.extend(report.findings.iter().map(|f| {
+        let entry = f.first.entry.map_or_else(String::new, |entry| format!(" entry {entry}"));
+        let first = format!("{}:{}{entry}", f.first.file.display(), f.first.line);
+        [f.severity.name().to_owned(), f.count.to_string(), f.what.clone(), f.path.clone(), first]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let [severity, count, what, path] = [0, 1, 2, 3].map(|column| width(column).unwrap_or(0));
+    let mut text = String::new();
+    for [a, b, c, d, e] in rows.iter().skip(usize::from(report.findings.is_empty())) {
+        let _ = writeln!(text, "{a:severity$}  {b:>count$}  {c:what$}  {d:path$}  {e}");
+    }
+    let read =
+        format!("{} in {}", many(report.resources, "resource"), many(report.files as u64, "file"));
+    let found = match (report.errors, report.notes) {
+        (0, 0) => "nothing is wrong".to_owned(),
+        (errors, notes) => format!("{}, {}", many(errors, "error"), many(notes, "note")),
+    };
+    let _ = writeln!(text, "{read} checked: {found}");
+    text
+}
+
+/// That data has more errors than a strict check lets pass: none.
+pub(super) fn too_wrong(errors: u64) -> Error {
+    let message = format!("the data has {}", many(errors, "error"));
+    Error::new(ErrorKind::Rejects, message).hint("without `--strict` they are only told")
 }
 
 /// A piece of advice.
@@ -199,10 +250,12 @@ fn without_key(unresolved: &[UnresolvedReferences]) -> impl Iterator<Item = Stri
     })
 }
 
+const ELSEWHERE: &str = "if that other server is the source's own, name its base url";
+
 /// What to do where references are below another base than the known ones.
 fn suggest_base<'u>(unresolved: impl IntoIterator<Item = &'u UnresolvedReferences>, option: &str) {
     if unresolved.into_iter().any(UnresolvedReferences::is_elsewhere) {
-        hint(&format!("if that other server is the source's own, name its base url: {option}"));
+        hint(&format!("{ELSEWHERE}: {option}"));
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Target<'r> {
 }
 
 /// Why a reference has no key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unresolvable {
     /// An absolute url that is not below the base of the export.
     Elsewhere,

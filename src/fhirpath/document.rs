@@ -23,7 +23,42 @@ pub struct Document<'a> {
     pub arena: &'a Bump,
 }
 
+/// What JSON has at a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Json<'a> {
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+    /// A string, without its escapes.
+    Text(&'a str),
+    /// A number written without fraction and exponent that fits 64 bits.
+    Integer(i64),
+    /// Any other number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// `null`
+    Null,
+}
+
 impl<'a> Document<'a> {
+    /// What is at a node.
+    pub fn json_at(&self, at: u32) -> Json<'a> {
+        match self.nodes[at as usize] {
+            Node::Object { .. } => Json::Object,
+            Node::Array { .. } => Json::Array,
+            Node::String(text) => Json::Text(text),
+            Node::Static(StaticNode::Null) => Json::Null,
+            Node::Static(StaticNode::Bool(_)) => Json::Boolean,
+            Node::Static(StaticNode::I64(number)) => Json::Integer(number),
+            Node::Static(StaticNode::U64(number)) => {
+                i64::try_from(number).map_or(Json::Number, Json::Integer)
+            }
+            Node::Static(_) => Json::Number,
+        }
+    }
+
     /// The string at a node.
     pub fn text(&self, at: u32) -> Option<&'a str> {
         match self.nodes.get(at as usize) {

@@ -26,7 +26,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
-pub use document::Document;
+pub use document::{Document, Json};
 pub use eval::{Context, Environment, EvalError, Evaluated};
 pub use expr::{Expr, Kind, Static, System};
 pub use references::Unresolved;

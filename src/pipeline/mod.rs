@@ -3,6 +3,7 @@
 //! Only this module knows the order of the stages: source → [`ingest`](crate::ingest) → [`flatten`](crate::flatten) →
 //! [`warehouse`](crate::warehouse) → [`query`](crate::query).
 
+mod audit;
 mod definition;
 mod flow;
 mod in_order;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+pub use audit::{
+    Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
+};
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, base_url, refuse};
 pub use flow::{Flow, Outcome, Progress, Times, on_threads};
 pub use output::{TableOutput, TextTable};

@@ -2,6 +2,8 @@
 //! them in the order of their numbers.
 
 use std::io::{self, BufWriter};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -64,7 +66,21 @@ impl TextTable {
     /// Writes a file, which appears when it is whole.
     pub fn file(format: Format, schema: &SchemaRef, path: &Path) -> Result<Self> {
         let fault = |e| Error::io(ErrorKind::Output, "write", path, e);
+        Self::partial(format, schema, path, Partial::create(path).map_err(fault)?)
+    }
+
+    /// As [`Self::file`], for its owner only.
+    pub fn private_file(format: Format, schema: &SchemaRef, path: &Path) -> Result<Self> {
+        let fault = |e| Error::io(ErrorKind::Output, "write", path, e);
         let partial = Partial::create(path).map_err(fault)?;
+        // Nothing is in it yet that others might have read.
+        #[cfg(unix)]
+        partial.file.set_permissions(PermissionsExt::from_mode(0o600)).map_err(fault)?;
+        Self::partial(format, schema, path, partial)
+    }
+
+    fn partial(format: Format, schema: &SchemaRef, path: &Path, partial: Partial) -> Result<Self> {
+        let fault = |e| Error::io(ErrorKind::Output, "write", path, e);
         let to = partial.file.try_clone().map_err(fault)?;
         let mut table =
             Self::new(format, schema, Box::new(BufWriter::with_capacity(1 << 20, to)), path)?;
@@ -72,7 +88,7 @@ impl TextTable {
         Ok(table)
     }
 
-    fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
+    pub(super) fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
         // A poisoned lock means that another thread panicked while writing; so does this one.
         let mut state = self.state.lock().expect("no thread panicked while writing");
         state.batches.put(number, batches);
@@ -84,7 +100,7 @@ impl TextTable {
         Ok(())
     }
 
-    fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         let mut state = self.state.into_inner().expect("no thread panicked while writing");
         let ended = state.encoder.end().and_then(|()| state.encoder.finish());
         drop(state);

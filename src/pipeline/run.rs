@@ -81,11 +81,16 @@ fn check_worth(outcome: &Outcome, max: MaxRejects) -> Result<()> {
 /// What views can see of a run that begins at `now`: references below these bases, and below those that the manifests
 /// name, are to resources of the input.
 pub fn environment(now: Temporal, inputs: &Inputs, bases: &[String]) -> Environment {
+    Environment { now, bases: self::bases(inputs, bases) }
+}
+
+/// The bases of the input: those given, and those that its manifests name.
+pub(super) fn bases(inputs: &Inputs, given: &[String]) -> Vec<String> {
     let mut bases: Vec<_> =
-        bases.iter().map(String::as_str).chain(inputs.bases()).map(fhir::base).collect();
+        given.iter().map(String::as_str).chain(inputs.bases()).map(fhir::base).collect();
     bases.sort();
     bases.dedup();
-    Environment { now, bases }
+    bases
 }
 
 /// This moment, as FHIRPath's `now()` and in microseconds since the epoch.

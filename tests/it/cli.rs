@@ -610,7 +610,7 @@ fn help_says_what_and_how() {
         ("run", "Example: kiln run pipelines/nightly.toml --report report.json"),
         ("flatten", "Examples:"),
         ("query", "Examples:"),
-        ("check", "Example: kiln check pipelines/*.toml schemas/*.json"),
+        ("check", "  kiln check pipelines/*.toml schemas/*.json"),
         ("schema", "Examples:"),
         ("sample", "Example: kiln sample --patients 1000 --seed 7 export/"),
     ] {

@@ -4,6 +4,7 @@
 mod architecture;
 mod bad_input;
 mod check;
+mod check_data;
 mod cli;
 mod command;
 mod crash;

@@ -239,7 +239,7 @@ fn practitioner(all: &[Value]) -> Checks {
 }
 
 /// The resources of one type; none if the export has no such file.
-fn resources(dir: &Path, kind: &str) -> Vec<Value> {
+pub(crate) fn resources(dir: &Path, kind: &str) -> Vec<Value> {
     let path = dir.join(format!("{kind}.ndjson.gz"));
     if !path.exists() {
         return Vec::new();
