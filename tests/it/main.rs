@@ -9,6 +9,7 @@ mod crash;
 mod determinism;
 mod fhirpath;
 mod numbers;
+mod oracle;
 mod rust_code;
 mod schemas;
 mod shared;
