@@ -90,11 +90,13 @@ impl ColumnBuilder {
     /// Adds one cell. A single-valued column takes the only value; that there is no second was checked before.
     pub(super) fn append(&mut self, cell: Cell<'_>, doc: &Document<'_>) {
         if let Some(lists) = &mut self.lists {
-            let items = cell.unwrap_or_default();
-            for item in items {
+            let mut end = lists.offsets.last().copied().unwrap_or(0);
+            // An element without a value, with extensions only, adds no entry.
+            for item in cell.unwrap_or_default().iter().filter(|i| !is_valueless(**i, doc)) {
                 self.cast_failures += u64::from(!self.values.append(Some(*item), doc));
+                end += 1;
             }
-            lists.offsets.push(lists.offsets.last().copied().unwrap_or(0) + items.len() as i32);
+            lists.offsets.push(end);
             lists.valid.append(cell.is_some());
         } else {
             let item = cell.and_then(|items| items.first().copied());
@@ -214,6 +216,10 @@ impl ValueBuilder {
 
 fn is_complex(item: Item<'_>, doc: &Document<'_>) -> bool {
     matches!(item, Item::Element(e) if doc.present(e.at))
+}
+
+fn is_valueless(item: Item<'_>, doc: &Document<'_>) -> bool {
+    matches!(item, Item::Element(e) if !doc.present(e.at))
 }
 
 /// Text columns hold values as they were written.

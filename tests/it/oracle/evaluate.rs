@@ -6,12 +6,8 @@ use super::json::Json;
 use super::paths::Path;
 use super::values::{Element, Value};
 
-/// Why an expression has no result.
-#[derive(Debug)]
-pub(super) struct Failure(pub(super) &'static str);
-
-/// A collection, or why there is none.
-pub(super) type Evaluated<T> = Result<T, Failure>;
+/// A result, or why there is none.
+pub(super) type Evaluated<T> = Result<T, &'static str>;
 
 /// What an expression can see.
 #[derive(Clone)]
@@ -153,7 +149,7 @@ fn joined<'r>(input: &[Value<'r>], separator: &str) -> Evaluated<Vec<Value<'r>>>
                 texts.push(text.clone());
             }
             Value::Element(Element { json: None, .. }) => {}
-            _ => return Err(Failure("only texts can be joined")),
+            _ => return Err("only texts can be joined"),
         }
     }
     let any = !texts.is_empty();
@@ -165,7 +161,7 @@ fn condition(values: &[Value<'_>]) -> Evaluated<Option<bool>> {
     match values {
         [] => Ok(None),
         [one] => Ok(Some(one.boolean().unwrap_or(true))),
-        _ => Err(Failure("several values where a boolean is wanted")),
+        _ => Err("several values where a boolean is wanted"),
     }
 }
 

@@ -22,11 +22,10 @@ use kiln::fhir::Type;
 use kiln::flatten::{Column, View};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{TestError, TestRunner};
 
 use crate::support::flattened;
 use choices::Choices;
-use json::Json;
 use views::{Row, Shown};
 
 const CASES: u32 = 1500;
@@ -63,8 +62,9 @@ fn compiled_views_give_the_rows_of_the_oracle() {
         compare(of, &resource, &view, &spelling, &mut tally.borrow_mut())
             .map_err(TestCaseError::fail)
     });
-    if let Err(error) = outcome {
-        panic!("{error}");
+    match outcome {
+        Err(TestError::Fail(why, _)) => panic!("{why}"),
+        other => other.unwrap(),
     }
     let tally = tally.into_inner();
     println!("{tally:?}");

@@ -5,7 +5,7 @@ use kiln::fhir::Type;
 use kiln::flatten::CellType;
 use serde_json::{Value as Definition, json};
 
-use super::evaluate::{Evaluated, Failure, Scope, evaluate};
+use super::evaluate::{Evaluated, Scope, evaluate};
 use super::json::Json;
 use super::paths::Path;
 use super::values::{Element, Value};
@@ -65,9 +65,9 @@ impl View {
                 [one] => match one.boolean() {
                     Some(true) => {}
                     Some(false) => return Ok(Vec::new()),
-                    None => return Err(Failure("`where` gives no boolean")),
+                    None => return Err("`where` gives no boolean"),
                 },
-                _ => return Err(Failure("`where` gives several values")),
+                _ => return Err("`where` gives several values"),
             }
         }
         let parts = self.selects.iter().map(|s| s.rows(&scope)).collect::<Evaluated<Vec<_>>>()?;
@@ -113,11 +113,10 @@ impl Select {
         definition
     }
 
-    /// The names of its columns, in the order of the table.
-    pub(super) fn names(&self) -> Vec<(String, bool)> {
-        let own = self.columns.iter().map(|c| (c.name.clone(), matches!(c.path, Path::RowIndex)));
-        let inner = self.nested.iter().chain(self.unions.first()).flat_map(Self::names);
-        own.chain(inner).collect()
+    /// All columns, in the order of the table.
+    fn all_columns(&self) -> Vec<&Column> {
+        let inner = self.nested.iter().chain(self.unions.first()).flat_map(Self::all_columns);
+        self.columns.iter().chain(inner).collect()
     }
 
     fn rows<'r>(&self, scope: &Scope<'r>) -> Evaluated<Vec<Row<'r>>> {
@@ -159,9 +158,13 @@ impl Select {
 
     /// "all columns … null", but `%rowIndex` is 0.
     fn null_row<'r>(&self) -> Row<'r> {
-        let zero = Cell::One(Value::Number("0".into()));
-        let cell = |(name, index)| (name, if index { zero.clone() } else { Cell::Null });
-        self.names().into_iter().map(cell).collect()
+        let zero = Value::Number("0".into());
+        let cell = |column: &Column| match (&column.path, column.collection) {
+            (Path::RowIndex, false) => Cell::One(zero.clone()),
+            (Path::RowIndex, true) => Cell::List(vec![zero.clone()]),
+            _ => Cell::Null,
+        };
+        self.all_columns().into_iter().map(|c| (c.name.clone(), cell(c))).collect()
     }
 }
 
@@ -208,7 +211,7 @@ impl Column {
         match values.len() {
             0 => Ok(Cell::Null),
             1 => Ok(Cell::One(values.remove(0))),
-            _ => Err(Failure("several values in a single column")),
+            _ => Err("several values in a single column"),
         }
     }
 }
