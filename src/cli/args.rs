@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::pipeline::MaxRejects;
+use crate::pipeline::{MaxRejects, base_url};
 use crate::query::Format;
 
 /// Turns FHIR bulk exports into columnar analytics.
@@ -97,6 +97,10 @@ pub struct FlattenArguments {
     /// Folder for one file a view, or `-` for standard output.
     #[arg(long, value_name = "DIR|-", default_value = "-")]
     pub out: PathBuf,
+    /// Base url of the server that the resources come from: absolute references below it get keys. Manifests name
+    /// theirs themselves; may be given several times.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub base: Vec<String>,
     /// How many lines may be rejected: a number or a percentage of all lines.
     #[arg(long, value_name = "N|P%", default_value = "0.1%")]
     pub max_rejects: MaxRejects,

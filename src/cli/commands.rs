@@ -131,7 +131,7 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let flow = Flow {
         views: &views,
         run: None,
-        now: pipeline::moment().0,
+        environment: pipeline::environment(pipeline::moment().0, &inputs, &arguments.base),
         input: &input,
         threads,
         progress: &progress,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Severity, View};
-use crate::pipeline::{Finding, Outcome, RunReport};
+use crate::pipeline::{Finding, Outcome, RunReport, UnresolvedReferences, unresolved_references};
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
@@ -136,6 +136,8 @@ pub(super) fn run(report: &RunReport) {
             None => note(format_args!("  {:8} {:8.2} s", stage.name, stage.seconds)),
         }
     }
+    let unresolved = report.tables.iter().flat_map(|t| &t.unresolved_references);
+    suggest_base(unresolved, "`base = [\"https://…\"]` under `[source]`");
     rejects(report.rejects.iter());
     warnings(&report.warnings);
 }
@@ -161,6 +163,9 @@ fn tables(report: &RunReport) -> String {
         if table.failed > 0 {
             let _ = write!(text, ", {} failed", table.failed);
         }
+        if table.without_id > 0 {
+            let _ = write!(text, ", {} without an id", table.without_id);
+        }
         let nulled: u64 = table.cast_failures.values().sum();
         if nulled > 0 {
             let columns: Vec<_> =
@@ -173,8 +178,31 @@ fn tables(report: &RunReport) -> String {
             );
         }
         text.push('\n');
+        for line in without_key(&table.unresolved_references) {
+            let _ = writeln!(text, "  {:width$}   {line}", "");
+        }
     }
     text
+}
+
+/// For each path that asked for keys: how many references have none, and why.
+fn without_key(unresolved: &[UnresolvedReferences]) -> impl Iterator<Item = String> {
+    unresolved.iter().map(|place| {
+        let reasons: Vec<_> = place.reasons.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        format!(
+            "{} without a key: `{}` ({})",
+            many(place.reasons.values().sum::<u64>(), "reference"),
+            place.path,
+            reasons.join(", ")
+        )
+    })
+}
+
+/// What to do where references are below another base than the known ones.
+fn suggest_base<'u>(unresolved: impl IntoIterator<Item = &'u UnresolvedReferences>, option: &str) {
+    if unresolved.into_iter().any(UnresolvedReferences::is_elsewhere) {
+        hint(&format!("if that other server is the source's own, name its base url: {option}"));
+    }
 }
 
 fn rejects<'r>(by_reason: impl Iterator<Item = (&'r String, &'r u64)>) {
@@ -202,6 +230,9 @@ pub(super) fn flattened(outcome: &Outcome, views: &[View]) {
                 column.name
             ));
         }
+        let unresolved = unresolved_references(view, counts);
+        without_key(&unresolved).for_each(|line| note(format_args!("  {line}")));
+        suggest_base(&unresolved, "`--base https://…`");
     }
     rejects(outcome.rejects.by_reason.iter());
     warnings(&outcome.warnings);

@@ -1,11 +1,16 @@
-//! The FHIR R4 element table: which elements a type has, of which types, and whether they repeat.
+//! The FHIR R4 element table: which elements a type has, of which types, and whether they repeat; and what the text of
+//! a Reference points at.
 //!
 //! `elements.txt` is made by `generate.py` from HL7's definitions; its format is described there. The table
 //! is read once, on first use (under a millisecond), and everything in it lives for ever.
 
+mod reference;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
+
+pub use reference::{Target, Unresolvable, base};
 
 /// A FHIR type: a resource, a datatype, a primitive, or a backbone element named by its path
 /// (`Patient.contact`).

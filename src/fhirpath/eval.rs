@@ -8,7 +8,8 @@ use simd_json::{Node, StaticNode};
 use super::document::Document;
 use super::expr::{Expr, ExprKind, Key, Kind, Step, System};
 use super::operators;
-use super::temporal::TemporalKind;
+use super::references::{self, Unresolved};
+use super::temporal::{Temporal, TemporalKind};
 use super::value::{Collection, Element, Item};
 use crate::fhir::Type;
 
@@ -21,8 +22,28 @@ pub struct EvalError {
     pub span: Range<usize>,
 }
 
+impl EvalError {
+    /// Adds the part of the expression's text that failed.
+    #[must_use]
+    pub fn within(mut self, text: &str) -> Self {
+        let part = text.get(self.span.clone()).filter(|part| !part.is_empty()).unwrap_or(text);
+        self.message = format!("{}: `{part}`", self.message);
+        self
+    }
+}
+
 /// A result, or why there is none.
 pub type Evaluated<'a, T = Collection<'a>> = Result<T, EvalError>;
+
+/// What is the same for every resource of a run.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// `now()`, as an instant.
+    pub now: Temporal,
+    /// Base urls of the export's server, as [`crate::fhir::base`] writes them: absolute references below them are to
+    /// its resources.
+    pub bases: Vec<String>,
+}
 
 /// What an expression can see besides its focus.
 #[derive(Clone, Copy)]
@@ -39,15 +60,22 @@ pub struct Context<'a> {
     pub index: i64,
     /// `$total`, within `aggregate`.
     pub total: Collection<'a>,
-    /// `now()`: the same for a whole run, as an instant.
-    pub now: super::temporal::Temporal,
+    /// What is the same for the whole run.
+    pub environment: &'a Environment,
+    /// Where references without a key are counted.
+    pub unresolved: &'a Unresolved,
 }
 
 impl<'a> Context<'a> {
     /// A context at the top of a resource.
-    pub fn new(doc: &'a Document<'a>, resource: Type, now: super::temporal::Temporal) -> Self {
+    pub fn new(
+        doc: &'a Document<'a>,
+        resource: Type,
+        environment: &'a Environment,
+        unresolved: &'a Unresolved,
+    ) -> Self {
         let focus = Item::Element(doc.root_element(Some(resource)));
-        Self { doc, resource, focus, row_index: 0, index: 0, total: &[], now }
+        Self { doc, resource, focus, row_index: 0, index: 0, total: &[], environment, unresolved }
     }
 
     /// Puts one item into the arena.
@@ -97,6 +125,9 @@ impl Expr {
                 let input = input.eval(this, cx)?;
                 let call = Call { this, input, arguments, cx, span: &self.span };
                 (function.call)(&call)
+            }
+            ExprKind::ReferenceKeys { input, wanted, place } => {
+                Ok(references::keys(input.eval(this, cx)?, *wanted, *place, cx))
             }
             ExprKind::OfType { input, wanted, single } => {
                 let input = input.eval(this, cx)?;

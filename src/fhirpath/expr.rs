@@ -43,6 +43,12 @@ pub(super) enum ExprKind {
         input: Box<Expr>,
         arguments: Vec<Expr>,
     },
+    /// `getReferenceKey()`, with the type that is asked for, and the number of this place among those of the view.
+    ReferenceKeys {
+        input: Box<Expr>,
+        wanted: Option<Type>,
+        place: usize,
+    },
     /// `ofType(T)`, and `as`, which wants a single value.
     OfType {
         input: Box<Expr>,

@@ -13,6 +13,7 @@ mod functions;
 mod lex;
 mod operators;
 mod parse;
+mod references;
 mod resolve;
 mod temporal;
 mod typing;
@@ -23,8 +24,9 @@ use std::fmt;
 use std::ops::Range;
 
 pub use document::Document;
-pub use eval::{Context, EvalError, Evaluated};
+pub use eval::{Context, Environment, EvalError, Evaluated};
 pub use expr::{Expr, Kind, Static, System};
+pub use references::Unresolved;
 pub use resolve::Names;
 pub use temporal::{Precision, Temporal, TemporalKind};
 pub use value::{Collection, Element, Item, Literal, Quantity, QuantityRef, decimal};
@@ -71,8 +73,20 @@ impl<'n> Compiler<'n> {
     pub fn new(resource: Type, names: &'n dyn Names) -> Self {
         let context = RefCell::new(Static::one(resource));
         Self {
-            resolver: resolve::Resolver { resource, names, context, doubts: RefCell::default() },
+            resolver: resolve::Resolver {
+                resource,
+                names,
+                context,
+                doubts: RefCell::default(),
+                reference_keys: RefCell::default(),
+            },
         }
+    }
+
+    /// Where the expressions compiled so far ask for keys of references, each as its span within its expression.
+    /// Their order is that of the counts in [`Unresolved`].
+    pub fn reference_keys(&self) -> Vec<Range<usize>> {
+        self.resolver.reference_keys.borrow().clone()
     }
 
     /// Compiles `text` for a focus of the given types.

@@ -2,14 +2,15 @@
 //! before a resource is read.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::SyntaxError;
 use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
-    arithmetic_type, literal_type, result, type_name_literal, type_named, type_specifier,
+    arithmetic_type, check_key_input, literal_type, resource_type, result, type_named,
+    type_specifier,
 };
 use super::value::Literal;
 use crate::fhir::{self, Type};
@@ -31,6 +32,8 @@ pub(super) struct Resolver<'n> {
     pub(super) context: RefCell<Static>,
     /// What works, though hardly as meant.
     pub(super) doubts: RefCell<Vec<SyntaxError>>,
+    /// The calls of `getReferenceKey`, by their spans.
+    pub(super) reference_keys: RefCell<Vec<Range<usize>>>,
 }
 
 /// What `$this` is, within an argument or at the top.
@@ -146,10 +149,14 @@ impl Resolver<'_> {
         if let ("ofType" | "as" | "is", [argument]) = (name, arguments) {
             return type_test(name, input, &type_specifier(argument)?, span);
         }
+        check_key_input(name, &input.gives, &own_span)?;
+        if name == "getReferenceKey" {
+            return self.reference_keys(input, arguments, span, own_span);
+        }
         let function =
             functions::named(name).ok_or_else(|| unknown_function(name, own_span.clone()))?;
         if !function.arity.contains(&arguments.len()) {
-            return Err(wrong_arity(function, arguments.len(), own_span));
+            return Err(wrong_arity(function.name, &function.arity, arguments.len(), own_span));
         }
         if name == "first" && matches!(input.kind, ExprKind::Path { first: false, .. }) {
             return Ok(first_of(input, span));
@@ -162,6 +169,26 @@ impl Resolver<'_> {
             span,
             gives,
         })
+    }
+
+    /// Calls are numbered, so that references without a key are counted for each.
+    fn reference_keys(
+        &self,
+        input: Expr,
+        arguments: &[Syntax],
+        span: Range<usize>,
+        own_span: Range<usize>,
+    ) -> Resolved {
+        let wanted = match arguments {
+            [] => None,
+            [of] => Some(resource_type(of)?),
+            _ => return Err(wrong_arity("getReferenceKey", &(0..=1), arguments.len(), own_span)),
+        };
+        let gives = Static { many: input.gives.many, ..Static::system(System::String) };
+        let mut calls = self.reference_keys.borrow_mut();
+        let kind = ExprKind::ReferenceKeys { input: Box::new(input), wanted, place: calls.len() };
+        calls.push(span.clone());
+        Ok(Expr { kind, span, gives })
     }
 
     fn arguments(
@@ -181,7 +208,6 @@ impl Resolver<'_> {
                 .iter()
                 .map(|a| self.descent(&[a], input).map(|mut e| e.remove(0)).map_err(|(_, e)| e))
                 .collect(),
-            Scope::TypeName => arguments.iter().map(type_name_literal).collect(),
         }
     }
 
@@ -397,7 +423,7 @@ fn unknown_element(input: &Static, name: &str, span: Range<usize>) -> SyntaxErro
 }
 
 fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
-    let known = functions::all().map(|f| f.name).chain(["ofType"]);
+    let known = functions::all().map(|f| f.name).chain(["ofType", "getReferenceKey"]);
     let hint = suggest::nearest(name, known).map_or_else(
         || "the README lists the functions that Kiln knows".to_owned(),
         |n| format!("did you mean `{n}()`?"),
@@ -405,11 +431,16 @@ fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
     SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
 }
 
-fn wrong_arity(function: &Function, given: usize, span: Range<usize>) -> SyntaxError {
-    let (least, most) = (function.arity.start(), function.arity.end());
+fn wrong_arity(
+    name: &str,
+    arity: &RangeInclusive<usize>,
+    given: usize,
+    span: Range<usize>,
+) -> SyntaxError {
+    let (least, most) = (arity.start(), arity.end());
     let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
     let noun = if wanted == "1" { "argument" } else { "arguments" };
-    SyntaxError::new(format!("`{}()` takes {wanted} {noun}, not {given}", function.name), span)
+    SyntaxError::new(format!("`{name}()` takes {wanted} {noun}, not {given}"), span)
 }
 
 /// A pattern that is written down is known to be wrong before any text is matched with it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::SyntaxError;
-use super::expr::{Expr, ExprKind, Kind, Static, System};
+use super::expr::{Expr, Kind, Static, System};
 use super::functions::Gives;
 use super::parse::{Syntax, SyntaxKind};
 use super::resolve::Resolved;
@@ -23,19 +23,35 @@ pub(super) fn type_specifier(argument: &Syntax) -> Resolved<String> {
     }
 }
 
-pub(super) fn type_name_literal(argument: &Syntax) -> Resolved {
+/// An argument that is the name of a resource type.
+pub(super) fn resource_type(argument: &Syntax) -> Resolved<Type> {
     let name = type_specifier(argument)?;
     let name = name.trim_start_matches("FHIR.");
-    let known = Type::named(name).is_some_and(Type::is_resource);
-    if !known {
-        return Err(unknown_type(name, &argument.span));
+    Type::named(name).filter(|t| t.is_resource()).ok_or_else(|| unknown_type(name, &argument.span))
+}
+
+/// Keys are of resources and of References (SQL on FHIR, "Required Additional Functions"): on anything else they would
+/// be silently wrong, such as the `id` of an element within an iteration.
+pub(super) fn check_key_input(function: &str, input: &Static, span: &Range<usize>) -> Resolved<()> {
+    let (wanted, fits, hint): (_, fn(Kind) -> bool, _) = match function {
+        "getResourceKey" => (
+            "a resource",
+            |kind| matches!(kind, Kind::Fhir(of) if of.is_resource()),
+            "the key of the row's resource is `%resource.getResourceKey()`",
+        ),
+        "getReferenceKey" => (
+            "a Reference",
+            |kind| kind.name() == "Reference",
+            "apply it to the Reference itself, as in `subject.getReferenceKey(Patient)`",
+        ),
+        _ => return Ok(()),
+    };
+    if input.kinds.is_empty() || input.kinds.iter().any(|kind| fits(*kind)) {
+        return Ok(());
     }
-    let gives = Static::system(System::String);
-    Ok(Expr {
-        kind: ExprKind::Literal(Literal::String(name.into())),
-        span: argument.span.clone(),
-        gives,
-    })
+    let found: Vec<_> = input.kinds.iter().map(|kind| kind.name()).collect();
+    let message = format!("`{function}()` is of {wanted}, not of `{}`", found.join("` or `"));
+    Err(SyntaxError::new(message, span.clone()).hint(hint))
 }
 
 pub(super) fn type_named(name: &str, span: &Range<usize>) -> Resolved<Kind> {
@@ -110,7 +126,6 @@ pub(super) fn result(gives: Gives, input: &Static, arguments: &[Expr]) -> Static
             let kinds = Type::named("Extension").map(Kind::Fhir).into_iter().collect();
             Static { kinds, many: true }
         }
-        Gives::Keys => Static { kinds: vec![Kind::System(System::String)], many: input.many },
         Gives::Unknown => Static::unknown(),
     }
 }

@@ -22,9 +22,12 @@ use simd_json::Node;
 pub use cell_type::CellType;
 pub use column::Column;
 pub use problem::{Problem, Severity};
+pub use select::ReferencePath;
 
-use crate::fhir::{self, Type};
-use crate::fhirpath::{Compiler, Context, Document, EvalError, Expr, Item, Static, Temporal};
+use crate::fhir::{self, Type, Unresolvable};
+use crate::fhirpath::{
+    Compiler, Context, Document, Environment, EvalError, Expr, Item, Static, Unresolved,
+};
 use column::ColumnBuilder;
 use select::{Builder, Constants, Select};
 
@@ -42,7 +45,10 @@ pub struct View {
     pub resource: Type,
     /// Its columns, in order.
     pub columns: Vec<Column>,
-    filters: Vec<Expr>,
+    /// Where it asks for the keys of references; [`Counts::unresolved`] is in this order.
+    pub references: Vec<ReferencePath>,
+    /// Criteria, with their text.
+    filters: Vec<(Expr, String)>,
     select: Select,
 }
 
@@ -57,17 +63,31 @@ impl View {
         let constants = Constants::read(&definition.constants, &mut problems);
         let focus = Static::one(resource);
         let compiler = Compiler::new(resource, &constants);
-        let mut builder = Builder { compiler, problems: &mut problems, columns: Vec::new() };
-        let filters = definition.filters.iter().filter_map(|f| builder.filter(f, &focus)).collect();
+        let mut builder = Builder {
+            compiler,
+            problems: &mut problems,
+            columns: Vec::new(),
+            references: Vec::new(),
+        };
+        let filter = |f| builder.filter(f, &focus).map(|expr| (expr, f.text.clone()));
+        let filters = definition.filters.iter().filter_map(filter).collect();
         let select = builder.root(&definition.selects, &focus);
-        let columns = builder.columns;
+        let (columns, references) = (builder.columns, builder.references);
         check_names(&columns, &mut problems);
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
         let name = definition.name.unwrap_or_default();
         Ok((
-            Self { name, description: definition.description, resource, columns, filters, select },
+            Self {
+                name,
+                description: definition.description,
+                resource,
+                columns,
+                references,
+                filters,
+                select,
+            },
             problems,
         ))
     }
@@ -138,6 +158,11 @@ pub struct Counts {
     pub rows: u64,
     /// Values that the type of their column could not hold, by column; they became null.
     pub cast_failures: Vec<u64>,
+    /// Resources with rows but without an id, so that their rows have no key. Not counted without a key column.
+    pub without_id: u64,
+    /// References that gave no key, by the view's [`View::references`] and by reason (in the order of
+    /// [`crate::fhir::Unresolvable::ALL`]).
+    pub unresolved: Vec<[u64; Unresolvable::ALL.len()]>,
 }
 
 impl Counts {
@@ -150,6 +175,13 @@ impl Counts {
         self.cast_failures.resize(other.cast_failures.len().max(self.cast_failures.len()), 0);
         for (sum, n) in self.cast_failures.iter_mut().zip(&other.cast_failures) {
             *sum += n;
+        }
+        self.without_id += other.without_id;
+        self.unresolved.resize(other.unresolved.len().max(self.unresolved.len()), [0; _]);
+        for (sums, counts) in self.unresolved.iter_mut().zip(&other.unresolved) {
+            for (sum, n) in sums.iter_mut().zip(counts) {
+                *sum += n;
+            }
         }
     }
 }
@@ -164,21 +196,23 @@ pub struct Flattener<'v> {
     key: Option<StringBuilder>,
     builders: Vec<ColumnBuilder>,
     arena: Bump,
-    now: Temporal,
+    environment: Environment,
+    unresolved: Unresolved,
     rows: usize,
     counts: Counts,
 }
 
 impl<'v> Flattener<'v> {
-    /// A flattener; with `key` its batches begin with [`KEY_COLUMN`]. `now` is what `now()` and `today()` give.
-    pub fn new(view: &'v View, key: bool, now: Temporal) -> Self {
+    /// A flattener; with `key` its batches begin with [`KEY_COLUMN`].
+    pub fn new(view: &'v View, key: bool, environment: Environment) -> Self {
         Self {
             view,
             schema: view.schema(key),
             key: key.then(StringBuilder::new),
             builders: view.columns.iter().map(ColumnBuilder::new).collect(),
             arena: Bump::new(),
-            now,
+            environment,
+            unresolved: Unresolved::of(view.references.len()),
             rows: 0,
             counts: Counts::default(),
         }
@@ -198,7 +232,13 @@ impl<'v> Flattener<'v> {
             base: source.base,
             arena: &self.arena,
         };
-        let added = append(self.view, &doc, self.now, &mut self.builders, self.key.as_mut());
+        let cx = Context::new(&doc, self.view.resource, &self.environment, &self.unresolved);
+        let added = append(self.view, &cx, &mut self.builders);
+        if let (Some(key), Ok(rows @ 1..)) = (&mut self.key, &added) {
+            let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));
+            (0..*rows).for_each(|_| key.append_option(id));
+            self.counts.without_id += u64::from(id.is_none());
+        }
         match added {
             Ok(0) => self.counts.without_rows += 1,
             Ok(_) => self.counts.with_rows += 1,
@@ -217,6 +257,7 @@ impl<'v> Flattener<'v> {
         counts.rows = self.rows as u64;
         counts.cast_failures =
             self.builders.iter_mut().map(|b| std::mem::take(&mut b.cast_failures)).collect();
+        counts.unresolved = self.unresolved.take();
         self.rows = 0;
         let batch = RecordBatch::try_new(self.schema.clone(), arrays);
         (
@@ -229,28 +270,21 @@ impl<'v> Flattener<'v> {
 }
 
 /// Evaluates the view on one resource and, if that succeeds, appends its rows.
-fn append(
-    view: &View,
-    doc: &Document<'_>,
-    now: Temporal,
+fn append<'a>(
+    view: &'a View,
+    cx: &Context<'a>,
     builders: &mut [ColumnBuilder],
-    key: Option<&mut StringBuilder>,
 ) -> Result<usize, EvalError> {
-    let cx = Context::new(doc, view.resource, now);
-    for filter in &view.filters {
-        if !passes(filter, &cx)? {
+    for (filter, text) in &view.filters {
+        if !passes(filter, cx).map_err(|e| e.within(text))? {
             return Ok(0);
         }
     }
-    let rows = view.select.rows(cx.focus, &cx)?;
+    let rows = view.select.rows(cx.focus, cx)?;
     for row in rows.cells.chunks(builders.len().max(1)) {
         for (builder, cell) in builders.iter_mut().zip(row) {
-            builder.append(*cell, doc);
+            builder.append(*cell, cx.doc);
         }
-    }
-    if let Some(key) = key {
-        let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));
-        (0..rows.count).for_each(|_| key.append_option(id));
     }
     Ok(rows.count)
 }

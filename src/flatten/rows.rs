@@ -41,8 +41,8 @@ impl Select {
         let mut rows = Rows::new(cx);
         match &self.iteration {
             Iteration::Once => self.add(focus, cx, &mut rows)?,
-            Iteration::ForEach { path, or_null } => {
-                let items = path.eval(focus, cx)?;
+            Iteration::ForEach { path, text, or_null } => {
+                let items = path.eval(focus, cx).map_err(|e| e.within(text))?;
                 for (i, item) in items.iter().enumerate() {
                     self.add(
                         *item,
@@ -54,9 +54,10 @@ impl Select {
                     self.add_null_row(&mut rows);
                 }
             }
-            Iteration::Repeat(paths) => {
+            Iteration::Repeat(paths, texts) => {
                 let mut found = ArenaVec::new_in(cx.doc.arena);
-                descend(paths, focus, cx, 0, &mut found)?;
+                let descended = descend(paths, focus, cx, 0, &mut found);
+                descended.map_err(|e| e.within(texts))?;
                 for (i, item) in found.iter().enumerate() {
                     self.add(
                         *item,
@@ -105,7 +106,7 @@ impl Select {
         cells: &mut ArenaVec<'a, Cell<'a>>,
     ) -> Result<(), EvalError> {
         for column in &self.columns {
-            let values = column.expr.eval(focus, cx)?;
+            let values = column.expr.eval(focus, cx).map_err(|e| e.within(&column.text))?;
             if values.len() > 1 && !column.collection {
                 return Err(several(column, values.len()));
             }

@@ -22,10 +22,20 @@ pub(super) struct Select {
     pub(super) end: usize,
 }
 
+/// A place where a view asks for the keys of references.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferencePath {
+    /// The column, unless it is in a criterion or an iteration.
+    pub column: Option<String>,
+    /// The part of the expression, such as `subject.getReferenceKey(Patient)`.
+    pub path: String,
+}
+
 /// What a column holds.
 #[derive(Debug)]
 pub(super) struct ColumnExpr {
     pub(super) expr: Expr,
+    pub(super) text: String,
     pub(super) name: String,
     pub(super) collection: bool,
 }
@@ -34,8 +44,13 @@ pub(super) struct ColumnExpr {
 #[derive(Debug)]
 pub(super) enum Iteration {
     Once,
-    ForEach { path: Expr, or_null: bool },
-    Repeat(Vec<Expr>),
+    ForEach {
+        path: Expr,
+        text: String,
+        or_null: bool,
+    },
+    /// The paths, and their text together.
+    Repeat(Vec<Expr>, String),
 }
 
 /// The constants of a view, by name.
@@ -93,6 +108,7 @@ pub(super) struct Builder<'b> {
     pub(super) compiler: Compiler<'b>,
     pub(super) problems: &'b mut Vec<Problem>,
     pub(super) columns: Vec<Column>,
+    pub(super) references: Vec<ReferencePath>,
 }
 
 impl Builder<'_> {
@@ -134,14 +150,14 @@ impl Builder<'_> {
 
     fn for_each(
         &mut self,
-        path: &Expression,
+        expression: &Expression,
         or_null: bool,
         focus: &Static,
     ) -> (Iteration, Static) {
-        match self.expression(path, focus) {
+        match self.expression(expression, focus) {
             Some(path) => {
                 let inner = Static { many: false, ..path.gives.clone() };
-                (Iteration::ForEach { path, or_null }, inner)
+                (Iteration::ForEach { path, text: expression.text.clone(), or_null }, inner)
             }
             None => (Iteration::Once, Static::unknown()),
         }
@@ -152,11 +168,12 @@ impl Builder<'_> {
         let compiled = self.compiler.compile_descent(&texts, focus);
         if let Some(first) = paths.first() {
             self.note_doubts(first);
+            self.note_references(first);
         }
         match compiled {
             Ok(paths) => {
                 let kinds = paths.iter().flat_map(|p| p.gives.kinds.clone()).collect();
-                (Iteration::Repeat(paths), Static { kinds, many: false })
+                (Iteration::Repeat(paths, texts.join("`, `")), Static { kinds, many: false })
             }
             Err((i, error)) => {
                 self.refuse(&paths[i], error);
@@ -172,6 +189,7 @@ impl Builder<'_> {
         }
         let compiled = self.compiler.compile(&expression.text, focus);
         self.note_doubts(expression);
+        self.note_references(expression);
         match compiled {
             Ok(expr) => Some(expr),
             Err(error) => {
@@ -204,6 +222,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Names the places, among those of the whole view, where this expression asks for keys.
+    fn note_references(&mut self, expression: &Expression) {
+        for span in &self.compiler.reference_keys()[self.references.len()..] {
+            let path = expression.text.get(span.clone()).unwrap_or(&expression.text).to_owned();
+            self.references.push(ReferencePath { column: None, path });
+        }
+    }
+
     fn refuse(&mut self, expression: &Expression, error: SyntaxError) {
         let problem =
             Problem::error(&expression.at, error.message).within(&expression.text, error.span);
@@ -211,7 +237,11 @@ impl Builder<'_> {
     }
 
     fn column(&mut self, definition: &ColumnDefinition, focus: &Static) -> Option<ColumnExpr> {
+        let references = self.references.len();
         let compiled = self.expression(&definition.path, focus);
+        for place in &mut self.references[references..] {
+            place.column = Some(definition.name.clone());
+        }
         let kinds = compiled.as_ref().map(|e| e.gives.kinds.clone()).unwrap_or_default();
         let column = Column {
             name: definition.name.clone(),
@@ -225,7 +255,8 @@ impl Builder<'_> {
         }
         self.columns.push(column);
         let name = definition.name.clone();
-        compiled.map(|expr| ColumnExpr { expr, name, collection: definition.collection })
+        let text = definition.path.text.clone();
+        compiled.map(|expr| ColumnExpr { expr, text, name, collection: definition.collection })
     }
 
     fn cell(&mut self, definition: &ColumnDefinition, kinds: &[crate::fhirpath::Kind]) -> CellType {

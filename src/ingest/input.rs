@@ -64,6 +64,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// The base urls of the servers that the manifests name.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        self.manifests.iter().filter_map(|manifest| manifest.base.as_deref())
+    }
+
     /// Bytes to read, as stored.
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()

@@ -21,6 +21,8 @@ const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 pub struct Manifest {
     /// Where the manifest is.
     pub path: PathBuf,
+    /// The server's base url, from `request`: absolute references below it are to resources of this server.
+    pub base: Option<String>,
     /// `transactionTime`: the instant up to which the export is complete, as written.
     pub transaction_time: String,
     /// `output`: the files of resources, in the manifest's order.
@@ -95,6 +97,7 @@ impl Manifest {
         let in_manifest = |error: Error| error.at("manifest", path.display());
         Ok(Some(Self {
             path: path.to_owned(),
+            base: written.request.as_deref().and_then(base).map(str::to_owned),
             transaction_time,
             output: list(output).map_err(in_manifest)?,
             deleted: list(written.deleted.unwrap_or_default()).map_err(in_manifest)?,
@@ -108,6 +111,7 @@ impl Manifest {
 struct Written {
     #[serde(rename = "transactionTime")]
     transaction_time: Option<String>,
+    request: Option<String>,
     output: Option<Vec<WrittenFile>>,
     deleted: Option<Vec<WrittenFile>>,
     error: Option<Vec<WrittenFile>>,
@@ -142,6 +146,18 @@ impl WrittenFile {
     }
 }
 
+/// What stands before `/$export`, `/Patient/$export` or `/Group/id/$export` in the url of a kick-off request (Bulk Data
+/// Access, "Endpoint"); none if it is no such url.
+fn base(request: &str) -> Option<&str> {
+    let (path, _) = request.split_once("/$export")?;
+    let of_patients = path.strip_suffix("/Patient");
+    let of_group = || {
+        let (rest, _) = path.rsplit_once('/')?;
+        rest.strip_suffix("/Group")
+    };
+    Some(of_patients.or_else(of_group).unwrap_or(path))
+}
+
 /// The last path segment of a url, percent-decoded (RFC 3986, 2.1); none if it is no plain file name.
 fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
@@ -162,7 +178,21 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{base, file_name};
+
+    #[test]
+    fn the_base_stands_before_the_operation() {
+        for (request, expected) in [
+            ("https://x.org/fhir/$export?_type=Patient", Some("https://x.org/fhir")),
+            ("https://x.org/fhir/Patient/$export", Some("https://x.org/fhir")),
+            ("https://x.org/r4/Group/g-1/$export?_since=2020", Some("https://x.org/r4")),
+            ("https://x.org/Group/$export", Some("https://x.org/Group")),
+            ("https://x.org/fhir", None),
+            ("", None),
+        ] {
+            assert_eq!(base(request), expected, "{request}");
+        }
+    }
 
     #[test]
     fn the_file_name_is_the_last_segment_of_the_url() {

@@ -19,6 +19,8 @@ pub struct Pipeline {
     pub description: Option<String>,
     /// Where the resources come from.
     pub source: Source,
+    /// Base urls of the source's server, besides those that manifests name.
+    pub bases: Vec<String>,
     /// One table each.
     pub views: Vec<View>,
     /// The folder of the tables.
@@ -123,6 +125,8 @@ struct File {
 struct SourceTable {
     path: Option<OneOrMany>,
     sample: Option<SampleTable>,
+    #[serde(default)]
+    base: Vec<String>,
     max_line_mib: Option<usize>,
 }
 
@@ -260,6 +264,7 @@ impl Checker<'_> {
             }
             None => {}
         }
+        let bases = self.bases(&written.source.base);
         let source = self.source(written.source);
         if written.warehouse.path.is_empty() {
             self.error("warehouse.path", "the path is empty");
@@ -271,12 +276,24 @@ impl Checker<'_> {
             name: written.name.unwrap_or_else(|| stem.to_owned()),
             description: written.description,
             source: source?,
+            bases,
             views,
             warehouse: self.folder.join(written.warehouse.path),
             max_rejects,
             input,
             queries,
         })
+    }
+
+    fn bases(&mut self, written: &[String]) -> Vec<String> {
+        let mut bases = Vec::new();
+        for (i, url) in written.iter().enumerate() {
+            match base_url(url) {
+                Ok(url) => bases.push(url),
+                Err(message) => self.error(format!("source.base[{i}]"), message),
+            }
+        }
+        bases
     }
 
     fn source(&mut self, written: SourceTable) -> Option<Source> {
@@ -346,6 +363,16 @@ impl Checker<'_> {
         }
         queries
     }
+}
+
+/// A server's base url, as given by people.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
+    if host.is_empty() || text.contains(['?', '#', ' ']) {
+        return Err(format!("`{text}` is no base url such as `https://example.org/fhir`"));
+    }
+    Ok(text.to_owned())
 }
 
 /// The mistakes that were found as one error, for commands that stop there.

@@ -15,7 +15,7 @@ use super::output::TableOutput;
 use super::rejects::{Reject, RejectLog};
 use super::window::{StopOnPanic, Window};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fhirpath::Temporal;
+use crate::fhirpath::Environment;
 use crate::flatten::{Counts, Flattener, Source, View};
 use crate::ingest::{
     self, Block, BlockCounts, Blocks, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
@@ -33,8 +33,8 @@ pub struct Flow<'f> {
     pub views: &'f [View],
     /// Whether tables get the key and run columns, and the run's name.
     pub run: Option<&'f str>,
-    /// What `now()` gives.
-    pub now: Temporal,
+    /// What is the same for all resources.
+    pub environment: Environment,
     /// How the input is read.
     pub input: &'f ingest::Options,
     /// How many threads.
@@ -205,7 +205,7 @@ impl<'f> Worker<'f> {
         for (i, view) in flow.views.iter().enumerate() {
             by_type.entry(view.resource.name()).or_default().push(i);
         }
-        let flattener = |view| Flattener::new(view, flow.run.is_some(), flow.now);
+        let flattener = |view| Flattener::new(view, flow.run.is_some(), flow.environment.clone());
         Self {
             parser: Parser::new(flow.input),
             flatteners: flow.views.iter().map(flattener).collect(),

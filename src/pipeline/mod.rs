@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, refuse};
+pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, base_url, refuse};
 pub use flow::{Flow, Outcome, Progress, Times, on_threads};
 pub use output::{TableOutput, TextTable};
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
-pub use report::{FileCounts, RunReport, TableReport};
-pub use run::{Done, RunOptions, check_rejects, flatten, moment, run};
+pub use report::{FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references};
+pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
 
 use crate::flatten::View;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::flow::Outcome;
+use crate::fhir::Unresolvable;
 use crate::flatten::{Counts, View};
 use crate::ingest;
 
@@ -117,6 +118,47 @@ pub struct TableReport {
     pub version: Option<u64>,
     /// Values that did not fit the type of their column and became null, by column.
     pub cast_failures: BTreeMap<String, u64>,
+    /// Resources without an id: their rows have no key.
+    pub without_id: u64,
+    /// References that gave no key, by the path that asked for it.
+    pub unresolved_references: Vec<UnresolvedReferences>,
+}
+
+/// References that gave no key at one place of a view.
+#[derive(Debug, Serialize)]
+pub struct UnresolvedReferences {
+    /// The column, unless a criterion or an iteration asked for the keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What asked for them, such as `subject.getReferenceKey(Patient)`.
+    pub path: String,
+    /// How many, by reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+}
+
+impl UnresolvedReferences {
+    /// Whether there are absolute references below a base that is not known to be the source's.
+    pub fn is_elsewhere(&self) -> bool {
+        self.reasons.contains_key(Unresolvable::Elsewhere.name())
+    }
+}
+
+/// Of each place where a view asks for keys of references, those that gave none.
+pub fn unresolved_references(view: &View, counts: &Counts) -> Vec<UnresolvedReferences> {
+    let places = view.references.iter().zip(&counts.unresolved);
+    let with_some = places.filter(|(_, counts)| counts.iter().any(|n| *n > 0));
+    with_some
+        .map(|(place, counts)| UnresolvedReferences {
+            column: place.column.clone(),
+            path: place.path.clone(),
+            reasons: Unresolvable::ALL
+                .iter()
+                .zip(counts)
+                .filter(|(_, n)| **n > 0)
+                .map(|(reason, n)| (reason.name(), *n))
+                .collect(),
+        })
+        .collect()
 }
 
 impl TableReport {
@@ -133,6 +175,8 @@ impl TableReport {
             bytes: 0,
             version: None,
             cast_failures: failures.map(|(c, n)| (c.name.clone(), *n)).collect(),
+            without_id: counts.without_id,
+            unresolved_references: unresolved_references(view, counts),
         }
     }
 }

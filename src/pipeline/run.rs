@@ -10,7 +10,8 @@ use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
 use super::report::{Account, RunReport, Stage};
 use super::table_schema;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fhirpath::Temporal;
+use crate::fhir;
+use crate::fhirpath::{Environment, Temporal};
 use crate::ingest::{self, Inputs};
 use crate::sample::Sample;
 use crate::warehouse::{
@@ -77,6 +78,16 @@ fn check_worth(outcome: &Outcome, max: MaxRejects) -> Result<()> {
     Err(error.hint("nothing was committed: an empty source never replaces tables"))
 }
 
+/// What views can see of a run that begins at `now`: references below these bases, and below those that the manifests
+/// name, are to resources of the input.
+pub fn environment(now: Temporal, inputs: &Inputs, bases: &[String]) -> Environment {
+    let mut bases: Vec<_> =
+        bases.iter().map(String::as_str).chain(inputs.bases()).map(fhir::base).collect();
+    bases.sort();
+    bases.dedup();
+    Environment { now, bases }
+}
+
 /// This moment, as FHIRPath's `now()` and in microseconds since the epoch.
 pub fn moment() -> (Temporal, i64) {
     let now = jiff::Timestamp::now();
@@ -136,7 +147,7 @@ fn stage(
     let flow = Flow {
         views: &pipeline.views,
         run: Some(run),
-        now,
+        environment: environment(now, &inputs, &pipeline.bases),
         input: &pipeline.input,
         threads: options.threads,
         progress: options.progress,

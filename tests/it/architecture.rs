@@ -9,7 +9,7 @@ use crate::rust_code::{TEST_ATTRIBUTE, Token, bare, tokens, without_comments_and
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["pipeline", "sample", "ingest", "flatten", "warehouse", "query"]),
-    ("pipeline", &["sample", "ingest", "flatten", "fhirpath", "warehouse", "query"]),
+    ("pipeline", &["sample", "ingest", "flatten", "fhirpath", "fhir", "warehouse", "query"]),
     ("flatten", &["fhirpath", "fhir"]),
     ("fhirpath", &["fhir"]),
     ("fhir", &[]),

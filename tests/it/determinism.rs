@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kiln::fhirpath::Temporal;
 use kiln::flatten::View;
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{
@@ -18,7 +17,7 @@ use kiln::warehouse::{ParquetOptions, TableWriter};
 
 use serde_json::{Value, json};
 
-use crate::support::{block_on, export, rows};
+use crate::support::{block_on, environment, export, rows};
 
 /// Cuts of a small input, down to a line a block.
 const SMALL_CUTS: &[(u64, usize)] = &[
@@ -97,6 +96,7 @@ fn run(input: &Path, warehouse: &Path, threads: usize, cut: (u64, usize)) -> Fil
         name: "same".into(),
         description: None,
         source: Source::Paths(vec![input.to_string_lossy().into_owned()]),
+        bases: Vec::new(),
         views: shipped_views(),
         warehouse: warehouse.to_owned(),
         max_rejects: MaxRejects::Count(1000),
@@ -183,8 +183,8 @@ fn flatten(
     let folder = tempfile::tempdir_in(scratch).unwrap();
     let (input, progress) = (options(cut, false), Progress::default());
     let outputs = views.iter().map(|view| output(kind, view, folder.path())).collect();
-    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-    let flow = Flow { views, run: None, now, input: &input, threads, progress: &progress };
+    let environment = environment(&[]);
+    let flow = Flow { views, run: None, environment, input: &input, threads, progress: &progress };
     let inputs: Vec<_> = inputs.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let inputs = discover(&inputs).unwrap();
     let outcome = pipeline::flatten(&flow, inputs, outputs, MaxRejects::Count(1000)).unwrap();

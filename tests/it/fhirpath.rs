@@ -4,11 +4,11 @@
 
 use arrow::array::{Array, AsArray};
 use arrow::util::display::array_value_to_string;
-use kiln::fhirpath::Temporal;
 use kiln::flatten::{Flattener, Problem, Source, View};
 use serde_json::{Value, json};
 
 use crate::sql_on_fhir::rows;
+use crate::support::environment;
 
 /// A view of one column, which takes any number of values.
 fn view(resource: &str, expression: &str) -> Result<View, Vec<Problem>> {
@@ -22,8 +22,7 @@ fn values(resource: &str, expression: &str) -> Result<Vec<String>, String> {
     let of: Value = serde_json::from_str(resource).unwrap();
     let view = view(of["resourceType"].as_str().unwrap(), expression)
         .unwrap_or_else(|problems| panic!("{expression}: {problems:#?}"));
-    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-    let mut flattener = Flattener::new(&view, false, now);
+    let mut flattener = Flattener::new(&view, false, environment(&["http://x.org/fhir"]));
     let mut scratch = resource.as_bytes().to_vec();
     let base = scratch.as_ptr().addr();
     let tape = simd_json::to_tape(&mut scratch).unwrap();
@@ -239,7 +238,7 @@ fn subsetting_and_combining() {
         ],
     );
     let several = values(&patient(), "name.iif(true, 1, 2)").unwrap_err();
-    assert_eq!(several, "a single value is wanted here, there are several");
+    assert_eq!(several, "a single value is wanted here, there are several: `name.iif(true, 1, 2)`");
 }
 
 #[test]
@@ -387,7 +386,9 @@ fn keys_of_references() {
         ("Organization/o1", json!(["o1"])),
         ("Organization/o1/_history/3", json!(["o1"])),
         ("http://x.org/fhir/Organization/o1", json!(["o1"])),
-        ("https://x.org/fhir/Organization/o1/_history/3", json!(["o1"])),
+        ("http://x.org/fhir/Organization/o1/_history/3", json!(["o1"])),
+        ("http://y.org/fhir/Organization/o1", json!([])),
+        ("http://x.org/fhir2/Organization/o1", json!([])),
         ("urn:uuid:7e1a8c1e-2f6b-4d6c-9a6a-0f1e2d3c4b5a", json!([])),
         ("urn:oid:1.2.3", json!([])),
         ("#o1", json!([])),
@@ -447,6 +448,7 @@ fn extensions_contained_resources_and_variables() {
             ("managingOrganization.resolve().name", json!(["Clinic"])),
             ("managingOrganization.resolve().ofType(Organization).name", json!(["Clinic"])),
             ("generalPractitioner.resolve().id", json!(["d1"])),
+            ("'#'.resolve().id", json!(["p1"])),
             ("name.where(use = 'usual').select(%resource.id)", json!(["p1"])),
             ("name.where(%context.gender = 'female').count()", json!([3])),
             ("%rowIndex", json!([0])),
@@ -502,20 +504,37 @@ fn conversions() {
 
 #[test]
 fn what_one_resource_cannot_answer_is_an_error_of_that_resource() {
-    for (expression, expected) in [
-        ("name.single()", "`single()` found several values"),
-        ("name.given.upper()", "a single value is wanted here, there are several"),
-        ("name.given + 'x'", "a single value is wanted here, there are several"),
-        ("gender < 1", "values of different types have no order"),
-        ("(name.given | 'x') as string", "`as` wants a single value"),
-        ("name.given as string", "`as` wants a single value"),
-        ("name.given and true", "a single boolean is wanted here, there are several values"),
-        ("'a' - 1", "these types cannot be combined by this operator"),
-        ("1 & 'a'", "`&` joins texts; `toString()` makes one"),
-        ("-gender", "only numbers have a negative"),
-        ("gender.abs()", "only numbers have an absolute value"),
-        ("active.upper()", "only texts can be used here; `toString()` makes one"),
+    for (expression, expected, part) in [
+        ("name.single()", "`single()` found several values", "name.single()"),
+        (
+            "name.given.upper()",
+            "a single value is wanted here, there are several",
+            "name.given.upper()",
+        ),
+        (
+            "name.given + 'x'",
+            "a single value is wanted here, there are several",
+            "name.given + 'x'",
+        ),
+        ("gender < 1", "values of different types have no order", "gender < 1"),
+        (
+            "(name.given | 'x') as string",
+            "`as` wants a single value",
+            "(name.given | 'x') as string",
+        ),
+        ("name.given as string", "`as` wants a single value", "name.given as string"),
+        (
+            "name.given and true",
+            "a single boolean is wanted here, there are several values",
+            "name.given",
+        ),
+        ("'a' - 1", "these types cannot be combined by this operator", "'a' - 1"),
+        ("1 & 'a'", "`&` joins texts; `toString()` makes one", "1 & 'a'"),
+        ("-gender", "only numbers have a negative", "-gender"),
+        ("gender.abs()", "only numbers have an absolute value", "gender.abs()"),
+        ("active.upper()", "only texts can be used here; `toString()` makes one", "active.upper()"),
     ] {
+        let expected = format!("{expected}: `{part}`");
         assert_eq!(values(&patient(), expression).unwrap_err(), expected, "{expression}");
     }
 }
@@ -594,6 +613,18 @@ fn mistakes_are_refused_at_load_with_their_place() {
             "it can be: boolean, integer",
         ),
         (
+            "contact.getResourceKey()",
+            "`getResourceKey()` is of a resource, not of `Patient.contact`",
+            "getResourceKey",
+            "the key of the row's resource is `%resource.getResourceKey()`",
+        ),
+        (
+            "managingOrganization.reference.getReferenceKey()",
+            "`getReferenceKey()` is of a Reference, not of `string`",
+            "getReferenceKey",
+            "apply it to the Reference itself, as in `subject.getReferenceKey(Patient)`",
+        ),
+        (
             "generalPractitioner.getReferenceKey(Practitoner)",
             "there is no type `Practitoner`",
             "Practitoner",
@@ -651,5 +682,5 @@ fn a_view_that_cannot_work_is_refused_or_ends() {
         json!({ "resource": "Patient", "select": [{ "repeat": ["$this"], "column": [column] }] });
     let resource: Value = serde_json::from_str(&patient()).unwrap();
     let why = rows(&circle, &[resource]).unwrap_err();
-    assert_eq!(why, "`repeat` finds the same element again and again");
+    assert_eq!(why, "`repeat` finds the same element again and again: `$this`");
 }

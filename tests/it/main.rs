@@ -10,6 +10,7 @@ mod determinism;
 mod fhirpath;
 mod numbers;
 mod oracle;
+mod references;
 mod rust_code;
 mod schemas;
 mod shared;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use kiln::fhirpath::Temporal;
 use kiln::flatten::View;
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{self, Flow, MaxRejects, Progress, TableOutput, TextTable};
@@ -11,6 +10,8 @@ use kiln::query::Format;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
+
+use crate::support::environment;
 
 /// A member whose value is a number.
 #[derive(Debug, Clone)]
@@ -167,7 +168,7 @@ fn rows(input: &str, folder: &Path) -> Vec<Value> {
     let flow = Flow {
         views: &views,
         run: None,
-        now: Temporal::date_time("2026-01-01T00:00:00Z").unwrap(),
+        environment: environment(&[]),
         input: &options,
         threads: 1,
         progress: &progress,

@@ -6,7 +6,7 @@ use std::process::Command;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::util::display::array_value_to_string;
-use kiln::fhirpath::Temporal;
+use kiln::fhirpath::{Environment, Temporal};
 use kiln::flatten::{Flattener, Source, View};
 use kiln::query::Engine;
 use kiln::sample::Sample;
@@ -64,13 +64,18 @@ pub(crate) async fn value(engine: &Engine, sql: &str) -> String {
     rows[0][0].clone()
 }
 
+/// A fixed time, and the bases of the export's server.
+pub(crate) fn environment(bases: &[&str]) -> Environment {
+    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
+    Environment { now, bases: bases.iter().map(|b| (*b).to_owned()).collect() }
+}
+
 /// The rows that a view makes of resources, each given as its JSON text; the first failure of the view ends it.
 pub(crate) fn flattened(
     view: &View,
     resources: impl IntoIterator<Item = String>,
 ) -> Result<RecordBatch, String> {
-    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-    let mut flattener = Flattener::new(view, false, now);
+    let mut flattener = Flattener::new(view, false, environment(&[]));
     for raw in resources {
         let mut scratch = raw.clone().into_bytes();
         let base = scratch.as_ptr() as usize;

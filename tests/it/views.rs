@@ -148,10 +148,13 @@ fn a_resource_that_a_view_fails_on_gives_no_row() {
             column("g", "name.given"),
             "column `g` takes one value and found 2; use `first()`, a `forEach`, or `collection`",
         ),
-        (column("g", "name.given.single()"), "`single()` found several values"),
+        (
+            column("g", "name.given.single()"),
+            "`single()` found several values: `name.given.single()`",
+        ),
         (
             column("b", "birthDate < @2020-01-01"),
-            "a text, or a malformed date, cannot be compared with a date or time",
+            "a text, or a malformed date, cannot be compared with a date or time: `birthDate < @2020-01-01`",
         ),
     ] {
         let view = json!({ "resource": "Patient", "select": [{ "column": [column] }] });

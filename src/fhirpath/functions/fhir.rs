@@ -38,13 +38,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         call: resource_key,
     },
     Function {
-        name: "getReferenceKey",
-        arity: 0..=1,
-        scope: Scope::TypeName,
-        gives: Gives::Keys,
-        call: reference_key,
-    },
-    Function {
         name: "resolve",
         arity: 0..=0,
         scope: Scope::Outer,
@@ -96,38 +89,8 @@ fn resource_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     }
 }
 
-/// The key of what each Reference points at; nothing for references that cannot be resolved within an export, or
-/// that point at another type than asked for (SQL on FHIR, "getReferenceKey()").
-fn reference_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    let wanted = if call.arguments.is_empty() { None } else { call.argument_text(0)? };
-    let doc = call.cx.doc;
-    let mut keys = call.cx.list();
-    for item in call.input {
-        let Item::Element(element) = item else { continue };
-        let reference = doc.child(element.at, "reference").and_then(|r| doc.text(r));
-        keys.extend(reference.and_then(|r| key_of(r, wanted)).map(Item::String));
-    }
-    Ok(keys.into_bump_slice())
-}
-
-/// The id in `Type/id`, with or without `/_history/version`, also behind a server's base. Fragments, urn:uuid,
-/// conditional references and other urls have none.
-fn key_of<'r>(reference: &'r str, wanted: Option<&str>) -> Option<&'r str> {
-    let whole = match reference.find("/_history/") {
-        Some(version) => &reference[..version],
-        None => reference,
-    };
-    let (rest, id) = whole.rsplit_once('/')?;
-    let (base, of) = rest.rsplit_once('/').map_or(("", rest), |(base, of)| (base, of));
-    let absolute = base.starts_with("http://") || base.starts_with("https://");
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let valid = (base.is_empty() || absolute) && !id.is_empty() && id.chars().all(plain);
-    let right_type =
-        wanted.map_or_else(|| Type::named(of).is_some_and(Type::is_resource), |w| w == of);
-    (valid && right_type).then_some(id)
-}
-
-/// The contained resource that a fragment (`#id`) refers to. References out of the resource give nothing: joins
+/// The contained resource that a fragment (`#id`) refers to; `#` alone is the resource itself (FHIR R4, "Contained
+/// Resources"). References out of the resource give nothing: joins
 /// are made in SQL.
 fn resolve<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let doc = call.cx.doc;
@@ -138,6 +101,9 @@ fn resolve<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
             other => other.text(doc),
         };
         let Some(id) = reference.and_then(|r| r.strip_prefix('#')) else { continue };
+        if id.is_empty() {
+            found.push(Item::Element(doc.root_element(Some(call.cx.resource))));
+        }
         let Some(contained) = doc.child(doc.root, "contained") else { continue };
         let matching = doc
             .elements(contained)

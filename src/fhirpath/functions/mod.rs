@@ -40,8 +40,6 @@ pub(super) enum Scope {
     Each,
     /// Each item of the input, and of what comes out (`repeat`).
     Descent,
-    /// Nothing: the argument is the name of a resource type.
-    TypeName,
 }
 
 /// The static type of a result.
@@ -65,8 +63,6 @@ pub(super) enum Gives {
     Both,
     /// Extensions.
     Extensions,
-    /// A key for each item.
-    Keys,
     /// Not known before a resource is seen.
     Unknown,
 }

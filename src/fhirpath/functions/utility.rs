@@ -40,11 +40,11 @@ fn iif<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 }
 
 fn now<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    Ok(call.cx.one(Item::Temporal(call.cx.now)))
+    Ok(call.cx.one(Item::Temporal(call.cx.environment.now)))
 }
 
 fn today<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
-    let now = call.cx.now;
+    let now = call.cx.environment.now;
     let day = Temporal {
         kind: TemporalKind::Date,
         precision: Precision::Day,
