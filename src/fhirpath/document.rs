@@ -108,19 +108,30 @@ impl<'a> Document<'a> {
         Some(QuantityRef { value, unit: text("code").or_else(|| text("unit")).unwrap_or("1") })
     }
 
-    /// Whether two nodes hold the same JSON, whatever the order of keys.
+    /// Whether two nodes hold the same JSON, whatever the order of keys and however numbers are written.
     pub fn same_tree(&self, a: u32, b: u32) -> bool {
         match (self.nodes.get(a as usize), self.nodes.get(b as usize)) {
-            (Some(Node::Object { len: x, .. }), Some(Node::Object { len: y, .. })) => {
-                x == y
-                    && self
-                        .entries(a)
-                        .all(|(key, v)| self.child(b, key).is_some_and(|w| self.same_tree(v, w)))
+            (Some(Node::Object { .. }), Some(Node::Object { .. })) => {
+                let same = |key| match (self.child(a, key), self.child(b, key)) {
+                    (Some(v), Some(w)) => self.same_tree(v, w),
+                    _ => false,
+                };
+                // Either may have keys twice, of which the last counts.
+                self.entries(a).chain(self.entries(b)).all(|(key, _)| same(key))
             }
             (Some(Node::Array { len: x, .. }), Some(Node::Array { len: y, .. })) => {
                 x == y && self.elements(a).zip(self.elements(b)).all(|(v, w)| self.same_tree(v, w))
             }
+            (Some(x), Some(y)) if is_number(x) && is_number(y) => self.same_number(a, b),
             (x, y) => x == y,
+        }
+    }
+
+    fn same_number(&self, a: u32, b: u32) -> bool {
+        let (a, b) = (self.number_text(a), self.number_text(b));
+        match (a.and_then(decimal), b.and_then(decimal)) {
+            (Some(x), Some(y)) => x == y,
+            _ => a == b,
         }
     }
 
