@@ -285,8 +285,15 @@ fn dynamic<'a>(
     found: &mut Found<'a>,
     doc: &Document<'a>,
 ) {
-    let Some(declared) = of.element(&step.name) else { return };
-    for of in &declared.types {
+    let (declared, types) = match (of.element(&step.name), of.choice_key(&step.name)) {
+        (Some(declared), _) => (declared, declared.types.as_slice()),
+        (None, Some((declared, of))) => {
+            let at = declared.types.iter().position(|t| *t == of).unwrap_or_default();
+            (declared, &declared.types[at..=at])
+        }
+        (None, None) => return,
+    };
+    for of in types {
         let key = Key { name: declared.key(*of).into(), of: *of, primitive: of.is_primitive() };
         children(element, &key, rest, found, doc);
     }
