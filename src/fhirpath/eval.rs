@@ -258,7 +258,9 @@ fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Docu
     };
     let Item::Element(element) = item else { return };
     let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return };
-    if let Some(route) = step.routes.iter().find(|r| r.from == of) {
+    let exact = step.routes.iter().find(|r| r.from == of);
+    // An Age is walked as the Quantity that it was foreseen to be.
+    if let Some(route) = exact.or_else(|| step.routes.iter().find(|r| of.is_a(r.from))) {
         for key in &route.keys {
             children(element, key, rest, found, doc);
         }

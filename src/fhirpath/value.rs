@@ -195,9 +195,15 @@ fn equal_values(a: Item<'_>, b: Item<'_>) -> Option<bool> {
     }
 }
 
-/// Complex elements are equal where all their children are, whatever the order of keys.
+/// Complex elements are equal where all their children are, whatever the order of keys; primitives without a value
+/// where their extensions are.
 fn equal_trees<'a>(a: Item<'a>, b: Item<'a>, doc: &Document<'a>) -> bool {
     match (a, b) {
+        (Item::Element(x), Item::Element(y))
+            if x.at == Element::ABSENT && y.at == Element::ABSENT =>
+        {
+            doc.same_tree(x.companion, y.companion)
+        }
         (Item::Element(x), Item::Element(y)) => doc.same_tree(x.at, y.at),
         _ => false,
     }

@@ -40,6 +40,12 @@ impl<'r> Expressions<'_, '_, 'r> {
         Focus { values, types: if found.is_empty() { types } else { found } }
     }
 
+    fn is_resource(&self, focus: &Focus<'r>) -> bool {
+        let json = self.resource.json;
+        let same = |v: &Value<'r>| matches!(v, Value::Element(e) if e.json.zip(json).is_some_and(|(a, b)| std::ptr::eq(a, b)));
+        focus.values.iter().all(same)
+    }
+
     /// A path to complex elements, such as an iteration goes through.
     pub(super) fn iterated(&mut self, focus: &Focus<'r>) -> (Path, Focus<'r>) {
         let (path, behind) = self.step(Path::This, focus, focus);
@@ -57,9 +63,8 @@ impl<'r> Expressions<'_, '_, 'r> {
     pub(super) fn path(&mut self, focus: &Focus<'r>) -> (Path, Focus<'r>) {
         let start = match self.choices.below(12) {
             11 => Path::Resource,
-            10 if focus.types == [self.resource.of] => {
-                Path::TypeName(self.resource.of.name().to_owned())
-            }
+            // A type's name is bound before any resource is seen: that of a contained one is not known.
+            10 if self.is_resource(focus) => Path::TypeName(self.resource.of.name().to_owned()),
             _ => Path::This,
         };
         let mut behind = self.behind(&start, focus, vec![self.resource.of]);
@@ -138,8 +143,7 @@ impl<'r> Expressions<'_, '_, 'r> {
     /// An expression that gives a boolean or nothing.
     pub(super) fn criterion(&mut self, focus: &Focus<'r>, depth: usize) -> Path {
         let kind = self.choices.below(if depth < 3 { 12 } else { 8 });
-        let (path, behind) =
-            if kind < 10 { self.path(focus) } else { (Path::This, focus.clone()) };
+        let (path, behind) = if kind < 10 { self.path(focus) } else { (Path::This, focus.clone()) };
         match kind {
             0 | 1 => path.call("exists", vec![]),
             2..=4 => path.binary("=", self.literal(&behind)),

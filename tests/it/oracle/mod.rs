@@ -30,7 +30,8 @@ use views::{Row, Shown};
 
 const CASES: u32 = 1500;
 
-const TYPES: [&str; 4] = ["Patient", "Observation", "QuestionnaireResponse", "ExplanationOfBenefit"];
+const TYPES: [&str; 4] =
+    ["Patient", "Observation", "QuestionnaireResponse", "ExplanationOfBenefit"];
 
 /// What the cases were like: agreement on nothing proves nothing.
 #[derive(Debug, Default)]
@@ -56,7 +57,12 @@ fn compiled_views_give_the_rows_of_the_oracle() {
         ..ProptestConfig::default()
     };
     let tally = RefCell::new(Tally::default());
-    let tapes = (0..TYPES.len(), vec(any::<u16>(), 0..300), vec(any::<u16>(), 0..160), vec(any::<u8>(), 0..20));
+    let tapes = (
+        0..TYPES.len(),
+        vec(any::<u16>(), 0..300),
+        vec(any::<u16>(), 0..160),
+        vec(any::<u8>(), 0..20),
+    );
     let outcome = TestRunner::new(config).run(&tapes, |(of, resource, view, spelling)| {
         let of = Type::named(TYPES[of]).unwrap();
         compare(of, &resource, &view, &spelling, &mut tally.borrow_mut())
@@ -111,7 +117,10 @@ fn compare(
             (Ok(expected), Ok(found)) => (shown(&expected, &compiled.columns), cells(&found)),
             (expected, found) => {
                 let expected = expected.map(|rows| shown(&rows, &compiled.columns));
-                return Err(format!("{definition}\n{text}\n oracle: {expected:?}\n   kiln: {:?}", found.map(|b| cells(&b))));
+                return Err(format!(
+                    "{definition}\n{text}\n oracle: {expected:?}\n   kiln: {:?}",
+                    found.map(|b| cells(&b))
+                ));
             }
         };
         if expected != found {
@@ -147,9 +156,8 @@ fn cells(batch: &RecordBatch) -> Vec<Vec<Shown>> {
 }
 
 fn cell(array: &ArrayRef, i: usize) -> Shown {
-    let text = |array: &ArrayRef, i| {
-        array.is_valid(i).then(|| array_value_to_string(array, i).unwrap())
-    };
+    let text =
+        |array: &ArrayRef, i| array.is_valid(i).then(|| array_value_to_string(array, i).unwrap());
     match array.as_list_opt::<i32>() {
         Some(lists) if lists.is_valid(i) => {
             let values = lists.value(i);

@@ -8,8 +8,20 @@ use super::json::Json;
 /// Urls of extensions and systems.
 pub(super) const URLS: [&str; 3] = ["http://e.org/a", "http://e.org/b", "http://e.org/é"];
 
-const TEXTS: [&str; 12] =
-    ["a", "b", "official", "a'b", "\"", "back\\slash", "", "é\n😀", "1.5", "{\"value\":2.5}", "\u{1}", "a"];
+const TEXTS: [&str; 12] = [
+    "a",
+    "b",
+    "official",
+    "a'b",
+    "\"",
+    "back\\slash",
+    "",
+    "é\n😀",
+    "1.5",
+    "{\"value\":2.5}",
+    "\u{1}",
+    "a",
+];
 const NUMBERS: [&str; 14] = [
     "1",
     "2",

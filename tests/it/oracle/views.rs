@@ -103,8 +103,11 @@ impl Select {
             }
         }
         let columns: Vec<_> = self.columns.iter().map(Column::definition).collect();
-        let parts =
-            [("column", columns), ("select", selects(&self.nested)), ("unionAll", selects(&self.unions))];
+        let parts = [
+            ("column", columns),
+            ("select", selects(&self.nested)),
+            ("unionAll", selects(&self.unions)),
+        ];
         for (key, list) in parts {
             if !list.is_empty() {
                 definition[key] = json!(list);
@@ -168,11 +171,7 @@ impl Select {
     }
 }
 
-fn traverse<'r>(
-    paths: &[Path],
-    scope: &Scope<'r>,
-    found: &mut Vec<Value<'r>>,
-) -> Evaluated<()> {
+fn traverse<'r>(paths: &[Path], scope: &Scope<'r>, found: &mut Vec<Value<'r>>) -> Evaluated<()> {
     for path in paths {
         for item in evaluate(path, scope)? {
             found.push(item.clone());
