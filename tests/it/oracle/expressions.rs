@@ -70,7 +70,9 @@ impl<'r> Expressions<'_, '_, 'r> {
         let mut behind = self.behind(&start, focus, vec![self.resource.of]);
         let mut path = start;
         for _ in 0..5 {
-            if behind.types.iter().all(|t| t.is_primitive()) && self.choices.below(8) != 7 {
+            let extended = behind.values.iter().any(is_extended);
+            let at_end = behind.types.iter().all(|t| t.is_primitive());
+            if at_end && !self.choices.rarely(if extended { 2 } else { 8 }) {
                 break;
             }
             (path, behind) = self.step(path, focus, &behind);
@@ -212,6 +214,11 @@ fn type_of(value: &Value<'_>) -> Option<Type> {
         Value::Element(element) => Some(element.concrete()),
         _ => None,
     }
+}
+
+/// Whether it is a primitive with something beside it.
+fn is_extended(value: &Value<'_>) -> bool {
+    matches!(value, Value::Element(e) if e.beside.is_some())
 }
 
 /// Names of the children that are there, with their types.

@@ -28,7 +28,7 @@ use crate::support::flattened;
 use choices::Choices;
 use views::{Row, Shown};
 
-const CASES: u32 = 1500;
+const CASES: u32 = 4000;
 
 const TYPES: [&str; 4] =
     ["Patient", "Observation", "QuestionnaireResponse", "ExplanationOfBenefit"];

@@ -95,7 +95,7 @@ impl Generator<'_, '_> {
         let of = self.type_of(element);
         let key = element.key(of);
         let count = if element.many { [2, 1, 3, 2, 0][self.choices.below(5)] } else { 1 };
-        let extended = of.is_primitive() && self.choices.rarely(4);
+        let extended = of.is_primitive() && self.choices.rarely(if element.many { 2 } else { 4 });
         let mut values: Vec<_> = (0..count).map(|_| self.value(of, depth)).collect();
         if extended {
             let mut beside: Vec<_> = (0..count).map(|_| self.beside(depth)).collect();
@@ -182,13 +182,13 @@ impl Generator<'_, '_> {
 
     /// What stands beside a primitive.
     fn beside(&mut self, depth: usize) -> Json {
-        match self.choices.below(5) {
+        match self.choices.below(6) {
             0 | 1 => {
                 let extension = self.object(Type::named("Extension").unwrap(), depth + 2, 1);
                 Json::Object(vec![("extension".to_owned(), Json::List(vec![extension]))])
             }
             2 => Json::Object(vec![("id".to_owned(), Json::text("a"))]),
-            3 => Json::Null,
+            3 | 4 => Json::Null,
             _ => Json::Object(vec![]),
         }
     }
