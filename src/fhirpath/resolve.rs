@@ -218,17 +218,26 @@ impl Resolver<'_> {
         paths: &[&Syntax],
         start: &Static,
     ) -> Result<Vec<Expr>, (usize, SyntaxError)> {
+        let before = self.doubts.borrow().len();
         let mut focus = start.clone().single();
         loop {
             let found: Vec<_> = paths.iter().map(|p| self.expression(p, &focus)).collect();
             let mut wider = focus.clone();
-            for expr in found.iter().flatten() {
+            // A path that has nothing on the types so far may have something on those to come.
+            for expr in found.iter().flatten().filter(|e| !e.gives.kinds.is_empty()) {
                 wider = wider.or(&expr.gives);
             }
             wider.many = false;
             if wider == focus {
-                let numbered = found.into_iter().enumerate();
-                return numbered.map(|(i, path)| path.map_err(|e| (i, e))).collect();
+                if focus.kinds.is_empty()
+                    || found.iter().flatten().all(|e| !e.gives.kinds.is_empty())
+                {
+                    let numbered = found.into_iter().enumerate();
+                    return numbered.map(|(i, path)| path.map_err(|e| (i, e))).collect();
+                }
+                wider = Static::unknown().single();
+            } else {
+                self.doubts.borrow_mut().truncate(before);
             }
             focus = wider;
         }

@@ -7,6 +7,7 @@ mod choices;
 mod decimals;
 mod evaluate;
 mod expressions;
+mod found;
 mod json;
 mod paths;
 mod resources;

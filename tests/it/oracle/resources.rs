@@ -20,7 +20,7 @@ const TEXTS: [&str; 12] = [
     "1.5",
     "{\"value\":2.5}",
     "\u{1}",
-    "a",
+    "A",
 ];
 const NUMBERS: [&str; 14] = [
     "1",
