@@ -11,8 +11,9 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef};
+use simd_json::{Node, StaticNode};
 
-use super::cell_type::CellType;
+use super::cell_type::{CellType, Family, family};
 use super::decimal::fixed_point;
 use crate::fhirpath::{Document, Item};
 
@@ -42,6 +43,11 @@ impl Column {
             None => field,
         }
     }
+
+    /// Whether complex values are wanted: they become their JSON text.
+    fn takes_json(&self) -> bool {
+        self.fhir_type.as_deref().is_some_and(|of| family(of) == Family::Complex)
+    }
 }
 
 fn item_field(cell: CellType) -> FieldRef {
@@ -65,8 +71,11 @@ struct Lists {
     field: FieldRef,
 }
 
+/// Whether a text column holds complex values too, as JSON.
+type WithJson = bool;
+
 enum ValueBuilder {
-    Text(StringBuilder),
+    Text(StringBuilder, WithJson),
     Boolean(BooleanBuilder),
     Int32(Int32Builder),
     Int64(Int64Builder),
@@ -84,15 +93,15 @@ impl ColumnBuilder {
             valid: NullBufferBuilder::new(0),
             field: item_field(column.cell),
         });
-        Self { values: ValueBuilder::new(column.cell), lists, cast_failures: 0 }
+        Self { values: ValueBuilder::new(column), lists, cast_failures: 0 }
     }
 
-    /// Adds one cell. A single-valued column takes the only value; that there is no second was checked before.
+    /// Adds one cell. A single-valued column takes the only value; that there is no second was checked before. A list
+    /// has no entry for an element that has extensions only.
     pub(super) fn append(&mut self, cell: Cell<'_>, doc: &Document<'_>) {
         if let Some(lists) = &mut self.lists {
             let mut end = lists.offsets.last().copied().unwrap_or(0);
-            // An element without a value, with extensions only, adds no entry.
-            for item in cell.unwrap_or_default().iter().filter(|i| !is_valueless(**i, doc)) {
+            for item in cell.unwrap_or_default().iter().filter(|i| is_present(**i, doc)) {
                 self.cast_failures += u64::from(!self.values.append(Some(*item), doc));
                 end += 1;
             }
@@ -119,9 +128,10 @@ impl ColumnBuilder {
 }
 
 impl ValueBuilder {
-    fn new(cell: CellType) -> Self {
+    fn new(column: &Column) -> Self {
+        let cell = column.cell;
         match cell {
-            CellType::Text => Self::Text(StringBuilder::new()),
+            CellType::Text => Self::Text(StringBuilder::new(), column.takes_json()),
             CellType::Boolean => Self::Boolean(BooleanBuilder::new()),
             CellType::Int32 => Self::Int32(Int32Builder::new()),
             CellType::Int64 => Self::Int64(Int64Builder::new()),
@@ -141,13 +151,13 @@ impl ValueBuilder {
 
     /// Adds a value or null; `false` if the value could not be held and null stands in its place.
     fn append<'a>(&mut self, item: Option<Item<'a>>, doc: &Document<'a>) -> bool {
-        if let Self::Text(builder) = self {
-            return append_text(builder, item, doc);
+        if let Self::Text(builder, with_json) = self {
+            return append_text(builder, *with_json, item, doc);
         }
         let value = item.and_then(|i| i.system(doc));
-        let had = value.is_some() || item.is_some_and(|i| is_complex(i, doc));
+        let had = item.is_some_and(|i| is_present(i, doc));
         let held = match self {
-            Self::Text(_) => return true, // handled above
+            Self::Text(..) => return true, // handled above
             Self::Boolean(b) => {
                 let value =
                     value.and_then(|v| if let Item::Boolean(x) = v { Some(x) } else { None });
@@ -202,7 +212,7 @@ impl ValueBuilder {
 
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Text(b) => Arc::new(b.finish()),
+            Self::Text(b, _) => Arc::new(b.finish()),
             Self::Boolean(b) => Arc::new(b.finish()),
             Self::Int32(b) => Arc::new(b.finish()),
             Self::Int64(b) => Arc::new(b.finish()),
@@ -214,36 +224,22 @@ impl ValueBuilder {
     }
 }
 
-fn is_complex(item: Item<'_>, doc: &Document<'_>) -> bool {
-    matches!(item, Item::Element(e) if doc.present(e.at))
+/// Whether there is a value, and not extensions only.
+fn is_present(item: Item<'_>, doc: &Document<'_>) -> bool {
+    !matches!(item, Item::Element(e) if !doc.present(e.at))
 }
 
-fn is_valueless(item: Item<'_>, doc: &Document<'_>) -> bool {
-    matches!(item, Item::Element(e) if !doc.present(e.at))
-}
-
-/// Text columns hold values as they were written.
+/// Text columns hold values as they were written; complex values only where the column's type is complex.
 fn append_text<'a>(
     builder: &mut StringBuilder,
+    with_json: WithJson,
     item: Option<Item<'a>>,
     doc: &Document<'a>,
 ) -> bool {
     match item {
         None => builder.append_null(),
         Some(Item::String(text)) => return push_text(builder, text),
-        Some(Item::Element(e)) => {
-            if let Some(text) = doc.text(e.at) {
-                return push_text(builder, text);
-            } else if !doc.present(e.at) {
-                builder.append_null();
-            } else if let Some(number) = doc.number_text(e.at) {
-                return push_text(builder, number);
-            } else {
-                let mut json = String::new();
-                doc.json(e.at, &mut json);
-                return push_text(builder, &json);
-            }
-        }
+        Some(Item::Element(e)) => return append_element(builder, with_json, e.at, doc),
         Some(computed) => {
             // Writing into a builder's buffer cannot fail.
             let _ = match computed {
@@ -255,6 +251,34 @@ fn append_text<'a>(
                 Item::String(_) | Item::Element(_) => Ok(()),
             };
             builder.append_value("");
+        }
+    }
+    true
+}
+
+fn append_element(
+    builder: &mut StringBuilder,
+    with_json: WithJson,
+    at: u32,
+    doc: &Document<'_>,
+) -> bool {
+    match doc.nodes.get(at as usize) {
+        Some(Node::String(text)) => return push_text(builder, text),
+        Some(Node::Static(StaticNode::Bool(b))) => {
+            return push_text(builder, if *b { "true" } else { "false" });
+        }
+        None | Some(Node::Static(StaticNode::Null)) => builder.append_null(),
+        Some(Node::Static(_)) => {
+            return push_text(builder, doc.number_text(at).unwrap_or_default());
+        }
+        Some(Node::Object { .. } | Node::Array { .. }) if with_json => {
+            let mut json = String::new();
+            doc.json(at, &mut json);
+            return push_text(builder, &json);
+        }
+        Some(Node::Object { .. } | Node::Array { .. }) => {
+            builder.append_null();
+            return false;
         }
     }
     true
@@ -280,7 +304,11 @@ fn whole(item: Item<'_>) -> Option<i64> {
 
 fn number_text<'a>(item: Item<'a>, doc: &Document<'a>) -> Option<std::borrow::Cow<'a, str>> {
     match item {
-        Item::Element(e) => doc.number_text(e.at).or_else(|| doc.text(e.at)).map(Into::into),
+        Item::Element(e) => match doc.nodes.get(e.at as usize)? {
+            Node::String(text) => Some((*text).into()),
+            Node::Static(StaticNode::Bool(_)) | Node::Object { .. } | Node::Array { .. } => None,
+            Node::Static(_) => doc.number_text(e.at).map(Into::into),
+        },
         Item::Integer(n) => Some(n.to_string().into()),
         Item::Decimal(d) => Some(d.to_string().into()),
         Item::String(text) => Some(text.into()),

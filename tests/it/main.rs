@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod crash;
 mod determinism;
+mod edge_cases;
 mod fhirpath;
 mod numbers;
 mod oracle;
