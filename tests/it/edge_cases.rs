@@ -13,6 +13,8 @@
 //! | `warned` | the warnings, if they matter; `[]` for none |
 //! | `failed` | why resources or lines were rejected, in their order; none if it is missing |
 //! | `nulled` | how many values did not fit their column, by column; none if it is missing |
+//! | `bases` | base urls of the export's server |
+//! | `unresolved` | how many references have no key, by path and reason, if it matters |
 //! | `resources` | resources of the input by type, if they matter |
 //! | `pending` | what it waits for, a key of `pending` above: counted and shown, yet its failing fails nothing |
 
@@ -20,7 +22,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use kiln::fhirpath::Temporal;
 use kiln::flatten::{Column, Severity, View};
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{
@@ -32,7 +33,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::support::block_on;
+use crate::support::{block_on, environment};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +93,9 @@ struct Case {
     failed: Vec<String>,
     #[serde(default)]
     nulled: BTreeMap<String, u64>,
+    #[serde(default)]
+    bases: Vec<String>,
+    unresolved: Option<BTreeMap<String, BTreeMap<String, u64>>>,
     resources: Option<BTreeMap<String, u64>>,
 }
 
@@ -147,7 +151,7 @@ fn wrong_expectations_are_found() {
         "cells": { "n": "Int32" },
         "order": ["b", "a", "n"],
         "rows": [{ "b": null, "a": "a", "n": 1 }],
-        "failed": ["`single()` found several values"],
+        "failed": ["`single()` found several values: `name.single()`"],
         "nulled": { "b": 1 },
         "resources": { "Patient": 2 },
     });
@@ -287,13 +291,17 @@ impl Case {
 
     fn flatten(&self, view: &View, inputs: &[String], folder: &Path) -> Result<(), String> {
         let path = folder.join("rows.ndjson");
-        let outcome = flatten(view, inputs, &path);
+        let bases: Vec<_> = self.bases.iter().map(String::as_str).collect();
+        let outcome = flatten(view, inputs, &bases, &path);
         let text = fs::read_to_string(path).unwrap();
         let found: Vec<_> = text.lines().map(|line| row(line, &view.columns)).collect();
         let reasons: Vec<_> = outcome.rejects.first.iter().map(|r| r.reason.clone()).collect();
         same("failed", &self.failed, &reasons)?;
         same("rows", self.rows.as_ref().unwrap_or(&Vec::new()), &found)?;
         same("nulled", &self.nulled, &nulled(view, &outcome))?;
+        if let Some(unresolved) = &self.unresolved {
+            same("unresolved", unresolved, &without_key(view, &outcome))?;
+        }
         if let Some(order) = &self.order {
             same("order", order, &view.columns.iter().map(|c| c.name.clone()).collect())?;
         }
@@ -322,12 +330,12 @@ fn same<T: PartialEq + std::fmt::Debug + ?Sized>(
     (expected == found).then_some(()).ok_or_else(message)
 }
 
-fn flatten(view: &View, inputs: &[String], to: &Path) -> Outcome {
+fn flatten(view: &View, inputs: &[String], bases: &[&str], to: &Path) -> Outcome {
     let output = TextTable::file(Format::Ndjson, &view.schema(false), to).unwrap();
     let flow = Flow {
         views: std::slice::from_ref(view),
         run: None,
-        now: Temporal::date_time("2026-01-01T00:00:00Z").unwrap(),
+        environment: environment(bases),
         input: &Options::default(),
         threads: 1,
         progress: &Progress::default(),
@@ -340,6 +348,14 @@ fn flatten(view: &View, inputs: &[String], to: &Path) -> Outcome {
 fn nulled(view: &View, outcome: &Outcome) -> BTreeMap<String, u64> {
     let counts = view.columns.iter().zip(&outcome.counts[0].cast_failures);
     counts.filter(|(_, n)| **n > 0).map(|(c, n)| (c.name.clone(), *n)).collect()
+}
+
+fn without_key(view: &View, outcome: &Outcome) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let places = pipeline::unresolved_references(view, &outcome.counts[0]).into_iter();
+    let reasons = |reasons: BTreeMap<&str, u64>| {
+        reasons.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect()
+    };
+    places.map(|place| (place.path, reasons(place.reasons))).collect()
 }
 
 /// `Int32`, or `[Int32]` for lists of them.
@@ -369,6 +385,7 @@ fn answer(views: Vec<View>, inputs: Vec<String>, sql: &str, folder: &Path) -> Ve
         name: "edge".into(),
         description: None,
         source: Source::Paths(inputs),
+        bases: Vec::new(),
         views,
         warehouse: folder.join("warehouse"),
         max_rejects: MaxRejects::Count(0),
