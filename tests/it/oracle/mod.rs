@@ -146,7 +146,7 @@ fn shown(rows: &[Row<'_>], columns: &[Column]) -> Vec<Vec<Shown>> {
     let row = |row: &Row<'_>| {
         let names: Vec<_> = row.iter().map(|(name, _)| name).collect();
         assert_eq!(names, columns.iter().map(|c| &c.name).collect::<Vec<_>>(), "order of columns");
-        row.iter().zip(columns).map(|((_, cell), column)| cell.shown(column.cell)).collect()
+        row.iter().zip(columns).map(|((_, cell), column)| cell.shown(column)).collect()
     };
     rows.iter().map(row).collect()
 }

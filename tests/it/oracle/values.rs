@@ -94,6 +94,11 @@ impl Value<'_> {
         }
     }
 
+    pub(super) fn is_complex(&self) -> bool {
+        let json = if let Value::Element(element) = self { element.json } else { None };
+        matches!(json, Some(Json::List(_) | Json::Object(_)))
+    }
+
     /// The value as written: numbers with all their digits, complex values as JSON.
     pub(super) fn written(&self) -> Option<String> {
         Some(match self {

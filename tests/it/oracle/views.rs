@@ -2,7 +2,7 @@
 //! "Processing Algorithm"): rows are lists of named cells, multiplied and joined one by one.
 
 use kiln::fhir::Type;
-use kiln::flatten::CellType;
+use kiln::flatten::{self, CellType};
 use serde_json::{Value as Definition, json};
 
 use super::evaluate::{Evaluated, Scope, evaluate};
@@ -224,24 +224,27 @@ pub(super) enum Shown {
 }
 
 impl Cell<'_> {
-    /// What a column of that type has of it.
-    pub(super) fn shown(&self, of: CellType) -> Shown {
+    /// What a column has of it.
+    pub(super) fn shown(&self, column: &flatten::Column) -> Shown {
         match self {
             Cell::Null => Shown::Null,
-            Cell::One(value) => shown(value, of).map_or(Shown::Null, Shown::One),
+            Cell::One(value) => shown(value, column).map_or(Shown::Null, Shown::One),
             // An element without a value adds no entry.
             Cell::List(values) => {
                 let valued = values.iter().filter(|v| v.written().is_some());
-                Shown::List(valued.map(|v| shown(v, of)).collect())
+                Shown::List(valued.map(|v| shown(v, column)).collect())
             }
         }
     }
 }
 
-fn shown(value: &Value<'_>, of: CellType) -> Option<String> {
-    match of {
+fn shown(value: &Value<'_>, column: &flatten::Column) -> Option<String> {
+    let complex = |of: &str| of.starts_with(|c: char| c.is_ascii_uppercase());
+    match column.cell {
         CellType::Boolean => value.boolean().map(|b| b.to_string()),
         CellType::Int32 => value.number().and_then(|n| n.whole()).map(|n| n.to_string()),
+        // JSON stands in columns of complex types only.
+        _ if value.is_complex() && !column.fhir_type.as_deref().is_some_and(complex) => None,
         _ => value.written(),
     }
 }
