@@ -104,7 +104,9 @@ impl Json {
 fn escaped(c: char, always: bool) -> String {
     if always {
         let mut units = [0; 2];
-        return c.encode_utf16(&mut units).iter().map(|u| format!("\\u{u:04x}")).collect();
+        let escapes: Vec<_> =
+            c.encode_utf16(&mut units).iter().map(|u| format!("\\u{u:04x}")).collect();
+        return escapes.concat();
     }
     let quoted = serde_json::to_string(&c).unwrap();
     quoted[1..quoted.len() - 1].to_owned()

@@ -27,6 +27,7 @@ use proptest::test_runner::{TestError, TestRunner};
 
 use crate::support::flattened;
 use choices::Choices;
+use json::Json;
 use views::{Row, Shown};
 
 const CASES: u32 = 4000;
@@ -103,43 +104,41 @@ fn compare(
             return Ok(());
         }
     };
-    let mut valued = vec![false; compiled.columns.len()];
-    let mut any_row = false;
+    let mut rows = Vec::new();
     for resource in &resources {
         tally.resources += 1;
-        let text = resource.odd(spelling);
-        let expected = oracle.rows(resource);
-        let found = flattened(&compiled, [text.clone()]);
-        let (expected, found) = match (expected, found) {
-            (Err(_), Err(_)) => {
-                tally.failed += 1;
-                continue;
-            }
-            (Ok(expected), Ok(found)) => (shown(&expected, &compiled.columns), cells(&found)),
-            (expected, found) => {
-                let expected = expected.map(|rows| shown(&rows, &compiled.columns));
-                return Err(format!(
-                    "{definition}\n{text}\n oracle: {expected:?}\n   kiln: {:?}",
-                    found.map(|b| cells(&b))
-                ));
-            }
-        };
-        if expected != found {
-            return Err(format!("{definition}\n{text}\n oracle: {expected:?}\n   kiln: {found:?}"));
-        }
-        tally.rows += found.len();
-        any_row |= !found.is_empty();
-        for row in &found {
-            for (valued, cell) in valued.iter_mut().zip(row) {
-                *valued |= !matches!(cell, Shown::Null) && *cell != Shown::List(vec![]);
-            }
+        match agreed(&oracle, &compiled, resource, &resource.odd(spelling)) {
+            Ok(Some(found)) => rows.extend(found),
+            Ok(None) => tally.failed += 1,
+            Err(why) => return Err(format!("{definition}\n{why}")),
         }
     }
-    if any_row {
-        tally.columns += valued.len();
-        tally.valued += valued.iter().filter(|v| **v).count();
+    tally.rows += rows.len();
+    for i in 0..rows.first().map_or(0, Vec::len) {
+        tally.columns += 1;
+        tally.valued += usize::from(rows.iter().any(|row| !is_empty(&row[i])));
     }
     Ok(())
+}
+
+fn is_empty(cell: &Shown) -> bool {
+    *cell == Shown::Null || *cell == Shown::List(vec![])
+}
+
+/// The rows of a resource in which both agree; nothing where both fail.
+fn agreed(
+    oracle: &views::View,
+    compiled: &View,
+    resource: &Json,
+    text: &str,
+) -> Result<Option<Vec<Vec<Shown>>>, String> {
+    let expected = oracle.rows(resource).map(|rows| shown(&rows, &compiled.columns));
+    let found = flattened(compiled, [text.to_owned()]).map(|batch| cells(&batch));
+    match (expected, found) {
+        (Err(_), Err(_)) => Ok(None),
+        (Ok(expected), Ok(found)) if expected == found => Ok(Some(found)),
+        (expected, found) => Err(format!("{text}\n oracle: {expected:?}\n   kiln: {found:?}")),
+    }
 }
 
 fn shown(rows: &[Row<'_>], columns: &[Column]) -> Vec<Vec<Shown>> {

@@ -105,10 +105,10 @@ impl Generator<'_, '_> {
                 }
             }
             // One list may be shorter than the other.
-            if self.choices.rarely(4) {
-                beside.pop();
-            } else if self.choices.rarely(4) {
-                values.pop();
+            match self.choices.below(5) {
+                3 => drop(beside.pop()),
+                4 => drop(values.pop()),
+                _ => {}
             }
             let beside = self.arranged(beside, element.many);
             let at = if self.choices.rarely(2) { 0 } else { pairs.len() };

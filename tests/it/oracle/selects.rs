@@ -94,11 +94,11 @@ impl<'r> Generator<'_, '_, 'r> {
             0..=2 => (Each::Once, focus.clone()),
             3 | 4 => {
                 let (path, inner) = self.expressions.iterated(focus);
-                (Each::ForEach(path), inner)
+                (Each::Value(path), inner)
             }
             5 | 6 => {
                 let (path, inner) = self.expressions.iterated(focus);
-                (Each::ForEachOrNull(path), inner)
+                (Each::ValueOrNull(path), inner)
             }
             _ => self.repeat(focus),
         }

@@ -30,8 +30,10 @@ pub(super) struct Select {
 #[derive(Debug, Clone)]
 pub(super) enum Each {
     Once,
-    ForEach(Path),
-    ForEachOrNull(Path),
+    /// `forEach`
+    Value(Path),
+    /// `forEachOrNull`
+    ValueOrNull(Path),
     Repeat(Vec<Path>),
 }
 
@@ -95,8 +97,8 @@ impl Select {
         let mut definition = json!({});
         match &self.each {
             Each::Once => {}
-            Each::ForEach(path) => definition["forEach"] = json!(path.to_string()),
-            Each::ForEachOrNull(path) => definition["forEachOrNull"] = json!(path.to_string()),
+            Each::Value(path) => definition["forEach"] = json!(path.to_string()),
+            Each::ValueOrNull(path) => definition["forEachOrNull"] = json!(path.to_string()),
             Each::Repeat(paths) => {
                 let paths: Vec<_> = paths.iter().map(Path::to_string).collect();
                 definition["repeat"] = json!(paths);
@@ -125,7 +127,7 @@ impl Select {
     fn rows<'r>(&self, scope: &Scope<'r>) -> Evaluated<Vec<Row<'r>>> {
         let foci = match &self.each {
             Each::Once => return self.rows_of_focus(scope),
-            Each::ForEach(path) | Each::ForEachOrNull(path) => evaluate(path, scope)?,
+            Each::Value(path) | Each::ValueOrNull(path) => evaluate(path, scope)?,
             Each::Repeat(paths) => {
                 let mut found = Vec::new();
                 traverse(paths, scope, &mut found)?;
@@ -136,7 +138,7 @@ impl Select {
         for (row_index, focus) in foci.iter().enumerate() {
             rows.extend(self.rows_of_focus(&Scope { row_index, ..scope.on(focus) })?);
         }
-        if foci.is_empty() && matches!(self.each, Each::ForEachOrNull(_)) {
+        if foci.is_empty() && matches!(self.each, Each::ValueOrNull(_)) {
             rows.push(self.null_row());
         }
         Ok(rows)
@@ -231,8 +233,8 @@ impl Cell<'_> {
             Cell::One(value) => shown(value, column).map_or(Shown::Null, Shown::One),
             // An element without a value adds no entry.
             Cell::List(values) => {
-                let valued = values.iter().filter(|v| v.written().is_some());
-                Shown::List(valued.map(|v| shown(v, column)).collect())
+                let entries = values.iter().filter(|v| v.written().is_some());
+                Shown::List(entries.map(|v| shown(v, column)).collect())
             }
         }
     }
