@@ -99,12 +99,7 @@ impl<'a> Document<'a> {
 
     /// The number at `at` as it was written: `1.50`, `1.0E-3`, all of its digits.
     pub fn number_text(&self, at: u32) -> Option<&'a str> {
-        // Other values have no place among the numbers, and would be given the next one's text.
-        let Some(Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))) =
-            self.nodes.get(at as usize)
-        else {
-            return None;
-        };
+        self.nodes.get(at as usize).filter(|n| is_number(n))?;
         let start = self.number_start(at)?;
         let rest = &self.raw[start..];
         let end = rest.iter().position(|b| !is_number_byte(*b)).unwrap_or(rest.len());
@@ -137,10 +132,7 @@ impl<'a> Document<'a> {
     /// The slow way, for numbers in arrays and behind keys with escapes: the n-th number of the tape is the n-th
     /// number of the text.
     fn start_by_counting(&self, at: u32) -> Option<usize> {
-        let is_number = |n: &&Node<'_>| {
-            matches!(n, Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
-        };
-        let before = self.nodes[..at as usize].iter().filter(is_number).count();
+        let before = self.nodes[..at as usize].iter().filter(|n| is_number(n)).count();
         numbers(self.raw).nth(before)
     }
 
@@ -211,6 +203,10 @@ impl<'a> Document<'a> {
 fn json_string(text: &str, out: &mut String) {
     // Serialising a string cannot fail.
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+fn is_number(node: &Node<'_>) -> bool {
+    matches!(node, Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
 }
 
 fn is_number_byte(b: u8) -> bool {

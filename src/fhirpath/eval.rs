@@ -267,7 +267,9 @@ fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Docu
     };
     let Item::Element(element) = item else { return };
     let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return };
-    if let Some(route) = step.routes.iter().find(|r| r.from == of) {
+    let exact = step.routes.iter().find(|r| r.from == of);
+    // An Age is walked as the Quantity that it was foreseen to be.
+    if let Some(route) = exact.or_else(|| step.routes.iter().find(|r| of.is_a(r.from))) {
         for key in &route.keys {
             children(element, key, rest, found, doc);
         }
@@ -294,8 +296,15 @@ fn dynamic<'a>(
     found: &mut Found<'a>,
     doc: &Document<'a>,
 ) {
-    let Some(declared) = of.element(&step.name) else { return };
-    for of in &declared.types {
+    let (declared, types) = match (of.element(&step.name), of.choice_key(&step.name)) {
+        (Some(declared), _) => (declared, declared.types.as_slice()),
+        (None, Some((declared, of))) => {
+            let at = declared.types.iter().position(|t| *t == of).unwrap_or_default();
+            (declared, &declared.types[at..=at])
+        }
+        (None, None) => return,
+    };
+    for of in types {
         let key = Key { name: declared.key(*of).into(), of: *of, primitive: of.is_primitive() };
         children(element, &key, rest, found, doc);
     }

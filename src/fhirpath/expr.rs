@@ -77,6 +77,8 @@ pub(super) enum ExprKind {
 pub(super) struct Step {
     pub(super) name: Box<str>,
     pub(super) routes: Vec<Route>,
+    /// Whether values of other types can come here, such as contained resources.
+    pub(super) open: bool,
 }
 
 /// The JSON keys of an element on one type: one, but for choices.

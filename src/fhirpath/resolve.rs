@@ -339,7 +339,7 @@ impl Resolver<'_> {
                 self.doubt(unknown_element(input, name, span.clone()))?;
             }
         }
-        Ok((Step { name: name.into(), routes }, gives))
+        Ok((Step { name: name.into(), routes, open: may_be_anything(input) }, gives))
     }
 
     /// A name that is nearly another is a slip of the pen. One that is like nothing here may come from another
@@ -391,7 +391,8 @@ fn route(from: Type, name: &str) -> Option<(&'static fhir::Element, Vec<Key>)> {
     Some((element, vec![key(element, of)]))
 }
 
-/// Keeps of a path's last name the keys whose type is wanted: `value.ofType(Quantity)` is `valueQuantity`.
+/// Keeps of a path's last name the keys whose type is wanted: `value.ofType(Quantity)` is `valueQuantity`, and where
+/// there is a `valueAge`, that too.
 fn narrow(input: Expr, of: Type, span: Range<usize>, gives: Static) -> Resolved {
     let Expr { kind: ExprKind::Path { input: base, mut steps, first }, span: inner, gives: had } =
         input
@@ -399,7 +400,7 @@ fn narrow(input: Expr, of: Type, span: Range<usize>, gives: Static) -> Resolved 
         return Ok(input);
     };
     let choice = steps.last().is_some_and(|s| s.routes.iter().any(|r| r.keys.len() > 1));
-    let last = steps.last_mut().filter(|_| choice && !first);
+    let last = steps.last_mut().filter(|s| choice && !first && !s.open);
     let Some(last) = last else {
         let path =
             Expr { kind: ExprKind::Path { input: base, steps, first }, span: inner, gives: had };
@@ -411,10 +412,10 @@ fn narrow(input: Expr, of: Type, span: Range<usize>, gives: Static) -> Resolved 
         });
     };
     for route in &mut last.routes {
-        route.keys.retain(|k| k.of == of);
+        route.keys.retain(|k| k.of == of || (!k.primitive && k.of.is_a(of)));
     }
-    last.routes.retain(|r| !r.keys.is_empty());
-    if last.routes.is_empty() {
+    // A route without keys stays: it says that this type gives nothing.
+    if last.routes.iter().all(|r| r.keys.is_empty()) {
         let types: Vec<_> = had.kinds.iter().map(|k| k.name()).collect();
         let message = format!("`{}` is never a `{}` here", last.name, of.name());
         return Err(

@@ -273,7 +273,7 @@ mod tests {
             ("uuid", vec![json!(uuid)], vec![json!(uuid[9..]), json!("urn:uuid:1")]),
             ("quantity", vec![], vec![json!({}), json!("1")]),
         ] {
-            let fits = |value| literal(of, value).is_some_and(|found| !is_odd(of, &found));
+            let fits = |value: &Value| literal(of, value).is_some_and(|found| !is_odd(of, &found));
             for value in valid {
                 assert!(fits(&value), "{of}: {value}");
             }

@@ -12,6 +12,7 @@ mod determinism;
 mod edge_cases;
 mod fhirpath;
 mod numbers;
+mod oracle;
 mod references;
 mod rust_code;
 mod schemas;

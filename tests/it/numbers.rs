@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use kiln::fhirpath::Document;
 use kiln::flatten::View;
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{self, Flow, MaxRejects, Progress, TableOutput, TextTable};
@@ -81,19 +82,33 @@ impl Observation {
     }
 }
 
-fn number() -> impl Strategy<Value = Number> {
+fn number_text() -> impl Strategy<Value = String> {
     // What simd-json cannot represent is rejected: powers beyond f64.
-    let text = prop_oneof![
+    prop_oneof![
         "-?(0|[1-9][0-9]{0,35})",
         "-?(0|[1-9][0-9]{0,24})\\.[0-9]{1,25}",
         "-?(0|[1-9][0-9]{0,5})\\.[0-9]{0,4}0{1,12}",
         "-?(0|[1-9][0-9]{0,9})[eE][+-]?[0-9]{1,2}",
         "-?(0|[1-9][0-9]{0,24})\\.[0-9]{1,25}[eE][+-]?[0-9]{1,2}",
         "-?0\\.0{0,30}[1-9]",
-    ];
+        "-?0",
+    ]
+}
+
+fn number() -> impl Strategy<Value = Number> {
     let space = || select(vec!["", "", " ", "\t", " \r ", "   "]);
-    (text, prop::option::weighted(0.3, 0..12_usize), [space(), space()], prop::bool::weighted(0.2))
-        .prop_map(|(text, escaped, space, duplicate)| Number { text, escaped, space, duplicate })
+    (
+        number_text(),
+        prop::option::weighted(0.3, 0..12_usize),
+        [space(), space()],
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(text, escaped, space, duplicate)| Number {
+            text,
+            escaped,
+            space,
+            duplicate,
+        })
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
@@ -139,6 +154,60 @@ proptest! {
         for (row, observation) in rows.iter().zip(&observations) {
             prop_assert_eq!(row, &observation.expected(), "{}", observation.json());
         }
+    }
+}
+
+/// A JSON text, and the numbers in it in order.
+type Written = (String, Vec<String>);
+
+/// Any JSON: numbers in lists, behind keys that are doubled, escaped or empty, between texts that look like numbers.
+fn json_text() -> impl Strategy<Value = Written> {
+    let other = vec!["null", "true", "\"1.50\"", r#""\"2""#, r#""\\""#, "{}", "[]", "\"\""];
+    let leaf = prop_oneof![
+        3 => number_text().prop_map(|n| (n.clone(), vec![n])),
+        1 => select(other).prop_map(|text| (text.to_owned(), Vec::new())),
+    ];
+    leaf.prop_recursive(6, 80, 6, |inner| {
+        let space = || select(vec!["", "", "", " ", "\r\n\t", "\n    "]);
+        let keys = vec!["value", "value", "valu\\u0065", "é", "\\u00e9", "\\\"", "\\\\", "1.5", ""];
+        let member = (select(keys), space(), space(), inner.clone());
+        let object = (prop::collection::vec(member, 0..6), space());
+        let list = (prop::collection::vec(inner, 0..6), space());
+        prop_oneof![
+            object.prop_map(|(members, space)| {
+                let member = |(key, before, behind, (text, numbers)): (_, _, _, Written)| {
+                    (format!("\"{key}\"{before}:{behind}{text}"), numbers)
+                };
+                together(['{', '}'], members.into_iter().map(member), space)
+            }),
+            list.prop_map(|(elements, space)| together(['[', ']'], elements.into_iter(), space)),
+        ]
+    })
+}
+
+fn together(
+    [open, close]: [char; 2],
+    parts: impl Iterator<Item = Written>,
+    space: &str,
+) -> Written {
+    let (texts, numbers): (Vec<_>, Vec<_>) = parts.unzip();
+    let inside = texts.join(&format!("{space},{space}"));
+    (format!("{open}{space}{inside}{space}{close}"), numbers.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The text of every number is found from its node, and no other node has one.
+    #[test]
+    fn every_number_of_any_json_is_found((text, numbers) in json_text()) {
+        let mut scratch = text.clone().into_bytes();
+        let base = scratch.as_ptr() as usize;
+        let tape = simd_json::to_tape(&mut scratch).unwrap();
+        let arena = bumpalo::Bump::new();
+        let doc = Document { nodes: &tape.0, root: 0, raw: text.as_bytes(), base, arena: &arena };
+        let found: Vec<_> = (0..tape.0.len()).filter_map(|at| doc.number_text(at as u32)).collect();
+        prop_assert_eq!(found, numbers, "{}", text);
     }
 }
 
