@@ -320,7 +320,8 @@ fn powered(term: &str, sign: i32) -> Option<(&str, i32)> {
     }
     let name = name.strip_suffix(['-', '+']).unwrap_or(name);
     let power: i32 = term[name.len()..].parse().ok()?;
-    (!name.is_empty()).then_some((name, power.checked_mul(sign)?))
+    // Real units need no more, and sums of greater powers could overflow.
+    (!name.is_empty() && power.unsigned_abs() < 100).then_some((name, power * sign))
 }
 
 #[cfg(test)]
@@ -350,6 +351,8 @@ mod tests {
             ("23", "Cel", "[degF]", None),
             ("1", "mL/(min)", "mL/min", None),
             ("1", "", "1", None),
+            ("1", "10*-2147483648", "1", None),
+            ("1", "m99.m99", "m99", None),
         ] {
             let q = QuantityRef { value: value.parse().unwrap(), unit: from };
             let expected: Option<Decimal> = expected.map(|e| e.parse().unwrap());

@@ -94,7 +94,7 @@ impl Temporal {
             return Some(());
         }
         // More than all the years there are would overflow the fields.
-        if whole.abs() > 10_000 * 366 * DAY {
+        if whole.unsigned_abs() > 10_000 * 366 * DAY.unsigned_abs() {
             return None;
         }
         let total = self.minutes_since_epoch() * 60 + i64::from(self.fields[5]) + whole;
@@ -216,6 +216,8 @@ mod tests {
             ("9999", "1", "year", OUT_OF_RANGE),
             ("0001-01-01", "-1", "day", OUT_OF_RANGE),
             ("2020-01-01", "99999999999999", "day", OUT_OF_RANGE),
+            ("2020-01-01T00:00:00Z", "-9223372036854775808", "second", OUT_OF_RANGE),
+            ("T10:00:00", "-86400", "second", "10:00:00"),
             ("2020-01-01", "1", "hour", UNFIT),
             ("T10:00", "1", "day", UNFIT),
             (
