@@ -193,21 +193,26 @@ pub(super) fn lacks_value(item: Item<'_>, doc: &Document<'_>) -> bool {
 fn same_trees<'a>(a: Element, b: Element, doc: &Document<'a>, same: Same) -> Option<bool> {
     let node = |e: Element| if has_value(e, doc) { e.at } else { e.companion };
     let (left, right) = (node(a), node(b));
+    let lists = |left, right, of| {
+        let items = |at| -> Vec<Item<'a>> {
+            let element = |at| Element { at, companion: Element::ABSENT, of };
+            doc.elements(at).map(|at| Item::Element(element(at))).collect()
+        };
+        same_lists(&items(left), &items(right), doc, same)
+    };
     match (doc.nodes.get(left as usize), doc.nodes.get(right as usize)) {
-        (Some(Node::Object { len, .. }), Some(Node::Object { len: other, .. })) => {
-            if len != other {
-                return Some(false);
-            }
-            every(doc.entries(left).map(|(key, value)| {
-                let Some(partner) = doc.child(right, key) else { return Some(false) };
-                let of = child_type(a.of, key);
-                let items = |at| -> Vec<Item<'a>> {
-                    let element = |at| Element { at, companion: Element::ABSENT, of };
-                    doc.elements(at).map(|at| Item::Element(element(at))).collect()
-                };
-                same_lists(&items(value), &items(partner), doc, same)
+        _ if left == right => Some(true),
+        (Some(Node::Object { .. }), Some(Node::Object { .. })) => {
+            // Either may have keys twice, of which the last counts.
+            every(doc.entries(left).chain(doc.entries(right)).map(|(key, _)| {
+                match (doc.child(left, key), doc.child(right, key)) {
+                    (Some(x), Some(y)) => lists(x, y, child_type(a.of, key)),
+                    _ => Some(false),
+                }
             }))
         }
+        // Lists in lists are no FHIR, but equal to themselves.
+        (Some(Node::Array { .. }), Some(Node::Array { .. })) => lists(left, right, a.of),
         (
             Some(Node::Static(StaticNode::Null)) | None,
             Some(Node::Static(StaticNode::Null)) | None,

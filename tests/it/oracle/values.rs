@@ -142,15 +142,24 @@ impl Value<'_> {
                 (x == y).then_some(a == b)
             }
             (Some(a), Some(b)) => Some(a == b),
-            (None, None) => match (self, other) {
-                (Value::Element(a), Value::Element(b)) => Some(
-                    same_if_there(a.json, b.json)
-                        && (a.json.is_some() || same_if_there(a.beside, b.beside)),
-                ),
+            _ => match (self, other) {
+                (Value::Element(a), Value::Element(b)) if a.json.is_some() == b.json.is_some() => {
+                    Some(
+                        same_if_there(a.json, b.json)
+                            && (a.json.is_some() || same_if_there(a.beside, b.beside)),
+                    )
+                }
+                _ if self.lacks_value() || other.lacks_value() => None,
                 _ => Some(false),
             },
-            _ => Some(false),
         }
+    }
+
+    /// Whether it has only extensions, or is a Quantity without a number.
+    fn lacks_value(&self) -> bool {
+        let Value::Element(element) = self else { return false };
+        let quantity = element.of.is_a(Type::named("Quantity").unwrap());
+        element.json.is_none() || (quantity && self.system().is_none())
     }
 }
 
