@@ -24,6 +24,7 @@ use kiln::flatten::{Column, View};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
+use serde_json::{Value, json};
 
 use crate::support::flattened;
 use choices::Choices;
@@ -81,6 +82,19 @@ fn compiled_views_give_the_rows_of_the_oracle() {
     assert!(tally.valued * 2 >= tally.columns, "most columns have values: {tally:?}");
 }
 
+/// Columns of complex values need a type: it is the one that the refusal of the view names.
+fn declare_complex(definition: &mut Value) {
+    for problem in View::compile(definition).err().into_iter().flatten() {
+        let of = problem.message.split_once("` gives `").and_then(|(_, rest)| rest.split_once('`'));
+        let Some((of, ", which is no single value")) = of else {
+            continue;
+        };
+        let column =
+            problem.path.trim_end_matches(".path").replace(['.', '['], "/").replace(']', "");
+        definition.pointer_mut(&format!("/{column}")).expect("a column")["type"] = json!(of);
+    }
+}
+
 /// One view over two resources: the one it was made for, and another.
 fn compare(
     of: Type,
@@ -92,8 +106,9 @@ fn compare(
     let mut choices = Choices::new(resource);
     let resources = [resources::resource(of, &mut choices), resources::resource(of, &mut choices)];
     let oracle = selects::view(of, &resources[0], &mut Choices::new(view));
-    let definition = oracle.definition();
+    let mut definition = oracle.definition();
     tally.views += 1;
+    declare_complex(&mut definition);
     let compiled = match View::compile(&definition) {
         Ok((compiled, _)) => compiled,
         Err(problems) => {
