@@ -8,7 +8,8 @@ use std::sync::{Arc, LazyLock};
 use bumpalo::Bump;
 use kiln_fuzz::fhirpath::Document;
 use kiln_fuzz::ingest::{
-    Block, Blocks, Compression, Format, InputFile, Inputs, Line, Options, Parser, Resource, Tally,
+    Block, Blocks, Compression, Format, InputFile, Inputs, Line, Options, Parser, Reason, Resource,
+    Tally,
 };
 use kiln_fuzz::{error, mutate};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -102,9 +103,11 @@ fn read(
         let counts = parser.run(&block, |line| {
             let (origin, what) = match line {
                 Line::Resource(resource) => (resource.origin, describe(&resource)),
-                Line::Rejected(reject) => {
-                    (reject.origin, format!("!{} {:?}", reject.reason, reject.excerpt))
-                }
+                // How much is kept of a line that is longer than this tiny limit depends on the cut.
+                Line::Rejected(reject) => match reject.reason {
+                    Reason::TooLong(_) => (reject.origin, format!("!{}", reject.reason)),
+                    _ => (reject.origin, format!("!{} {:?}", reject.reason, reject.excerpt)),
+                },
             };
             events.push((before + origin.line, origin.entry, what, origin.offset));
             Ok(())
