@@ -4,6 +4,7 @@
 use bumpalo::Bump;
 use kiln_fuzz::fhirpath::{
     Compiler, Context, Document, Expr, Item, Literal, Names, Static, SyntaxError, Temporal,
+    Unresolved,
 };
 use kiln_fuzz::{bound, fhir::Type, mutate, resources};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -54,11 +55,12 @@ fn check_place(error: &SyntaxError, text: &str) {
 
 /// On the resource that it was compiled for, and on those that are not as it expects.
 fn evaluate(expr: &Expr, resource: &str, of: Type) {
+    let (environment, unresolved) = (resources::environment(), Unresolved::default());
     for resource in resources::HOSTILE.into_iter().chain([resource]) {
         resources::parsed(resource, |nodes, raw, base| {
             let arena = Bump::new();
             let doc = Document { nodes, root: 0, raw, base, arena: &arena };
-            let cx = Context::new(&doc, of, resources::now());
+            let cx = Context::new(&doc, of, &environment, &unresolved);
             for item in expr.eval(cx.focus, &cx).unwrap_or_default() {
                 consume(*item, &doc);
             }

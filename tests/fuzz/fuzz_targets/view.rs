@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// Every resource, whether or not it is of the view's type: a type is only what a sender says.
 fn flatten(view: &View, key: bool) {
-    let mut flattener = Flattener::new(view, key, resources::now());
+    let mut flattener = Flattener::new(view, key, resources::environment());
     let (mut given, mut failed) = (0, 0);
     for resource in resources::ORDINARY.into_iter().chain(resources::HOSTILE) {
         resources::parsed(resource, |nodes, raw, base| {

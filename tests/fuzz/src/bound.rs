@@ -6,10 +6,11 @@
 use serde_json::Value;
 
 /// Calls that yield more than they take, or evaluate an argument for each item.
-const LOOPS: [&str; 10] = [
+const LOOPS: [&str; 11] = [
     "aggregate",
     "all",
     "combine",
+    "descendants",
     "exists",
     "repeat",
     "replace",

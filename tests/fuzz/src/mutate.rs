@@ -72,7 +72,13 @@ const EXPRESSIONS: &[&str] = &[
     "E.round()", "E.round(E)", "iif(E, E, E)", "E.iif(E, E)", "now()", "today()",
     "E.lowBoundary()", "E.highBoundary()", "E.extension('http://e/x')", "E.hasValue()",
     "E.getValue()", "E.getResourceKey()", "E.getReferenceKey()", "E.getReferenceKey(T)",
-    "E.resolve()", "E // c\n", "/* c */ E", "E.E", "%`n`", "'(a)|(b*)'", "'$1$0'",
+    "E.resolve()", "E.sum()", "E.min()", "E.avg()", "E.children()", "E.descendants()",
+    "E.repeatAll(E)", "E.power(E)", "E.sqrt()", "E.ln()", "E.log(E)", "E.exp()", "E.precision()",
+    "E.lowBoundary(E)", "E.highBoundary(E)", "E.encode('base64')", "E.decode('base64')",
+    "E.encode('hex')", "E.decode('urlbase64')", "E.escape('html')", "E.unescape('json')",
+    "E.yearOf()", "E.timeOf()", "E.timezoneOffsetOf()", "coalesce(E, E)", "timeOfDay()",
+    "E.matchesFull(E)", "E.matches(E, 'im')", "E.toQuantity('km/h')", "4.5 '10*3/uL'", "1 'm2'",
+    "1 '[degF]'", "E // c\n", "/* c */ E", "E.E", "%`n`", "'(a)|(b*)'", "'$1$0'",
 ];
 
 const TYPES: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Small resources that expressions and views are run on, some of them nothing like what their type promises.
 
 use crate::fhir::Type;
-use crate::fhirpath::Temporal;
+use crate::fhirpath::{Environment, Temporal};
 
 /// Ordinary resources: names that repeat, choices, extensions beside primitives, contained resources, nested items.
 pub const ORDINARY: [&str; 3] = [
@@ -43,9 +43,10 @@ pub const HOSTILE: [&str; 5] = [
     "{}",
 ];
 
-/// What `now()` gives.
-pub fn now() -> Temporal {
-    Temporal::date_time("2026-01-01T00:00:00Z").expect("it is a valid dateTime")
+/// The run that they are part of.
+pub fn environment() -> Environment {
+    let now = Temporal::date_time("2026-01-01T00:00:00Z").expect("it is a valid dateTime");
+    Environment { now, bases: vec!["http://e".into()] }
 }
 
 /// The type that a resource says it is.
