@@ -53,10 +53,11 @@ fn check_place(error: &SyntaxError, text: &str) {
     assert!(span.start <= span.end && text.is_char_boundary(span.start.min(text.len())), "{error:?}");
 }
 
-/// On the resource that it was compiled for, and on those that are not as it expects.
+/// On a resource as it was compiled for, and on those of its type that are not as it expects.
 fn evaluate(expr: &Expr, resource: &str, of: Type) {
     let (environment, unresolved) = (resources::environment(), Unresolved::default());
-    for resource in resources::HOSTILE.into_iter().chain([resource]) {
+    let hostile = resources::HOSTILE.into_iter().filter(|r| resources::type_of(r) == of);
+    for resource in std::iter::once(resource).chain(hostile) {
         resources::parsed(resource, |nodes, raw, base| {
             let arena = Bump::new();
             let doc = Document { nodes, root: 0, raw, base, arena: &arena };
