@@ -97,7 +97,7 @@ mod tests {
 
     /// The number of values on a Patient with two names, or why there are none.
     fn count(expression: &str) -> Result<usize, String> {
-        let patient = r#"{"resourceType":"Patient","name":[{"family":"x"},{"family":"y"}]}"#;
+        let patient = r#"{"resourceType":"Patient","name":[{"family":"x"},{"given":[null]}]}"#;
         let of = Type::named("Patient").unwrap();
         let compiler = Compiler::new(of, &NoNames);
         let expr = compiler.compile(expression, &Static::one(of)).map_err(|e| e.message)?;
@@ -130,6 +130,13 @@ mod tests {
         for call in ["(", "-(", "select(", "1.where(1 = ", "iif(true, "] {
             assert_eq!(count(&nested(call)), Ok(1), "{call}");
         }
+    }
+
+    /// The second name equals nothing, not even itself: a value of it is missing.
+    #[test]
+    fn an_element_is_found_once() {
+        assert_eq!(count("name.repeat(%resource.name)"), Ok(2));
+        assert_eq!(count("1.repeat(%resource)"), Ok(1));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Function, Gives, Scope};
 use crate::fhirpath::compare::equal;
 use crate::fhirpath::eval::{Call, Evaluated, fail};
 use crate::fhirpath::operators::holds;
+use crate::fhirpath::value::Item;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function { name: "where", arity: 1..=1, scope: Scope::Each, gives: Gives::Input, call: filter },
@@ -55,7 +56,7 @@ fn repeat<'a>(call: &Call<'a, '_>, all: bool) -> Evaluated<'a> {
         waiting.extend(path.eval(*item, call.cx)?.iter().rev().copied().map(|i| (i, 1)));
     }
     while let Some((item, depth)) = waiting.pop() {
-        if !all && found.iter().any(|f| equal(*f, item, call.cx.doc) == Some(true)) {
+        if !all && found.iter().any(|f| is_found(*f, item, call)) {
             continue;
         }
         if depth > DEEPEST || found.len() >= most {
@@ -67,6 +68,16 @@ fn repeat<'a>(call: &Call<'a, '_>, all: bool) -> Evaluated<'a> {
         waiting.extend(next.iter().rev().copied().map(|i| (i, depth + 1)));
     }
     Ok(found.into_bump_slice())
+}
+
+/// An element is itself, though without all of its values it cannot be said to equal anything.
+fn is_found<'a>(found: Item<'a>, item: Item<'a>, call: &Call<'a, '_>) -> bool {
+    if let (Item::Element(a), Item::Element(b)) = (found, item)
+        && a == b
+    {
+        return true;
+    }
+    equal(found, item, call.cx.doc) == Some(true)
 }
 
 /// Resources are not nested as deeply; what goes deeper calculates new values for ever.
