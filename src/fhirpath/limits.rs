@@ -106,7 +106,7 @@ mod tests {
         let tape = simd_json::to_tape(&mut scratch).unwrap();
         let arena = Bump::new();
         let raw = patient.as_bytes();
-        let doc = Document { nodes: &tape.0, root: 0, raw, base, arena: &arena };
+        let doc = Document::new(&tape.0, 0, raw, base, &arena);
         let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
         let environment = Environment { now, bases: Vec::new() };
         let unresolved = Unresolved::default();

@@ -60,7 +60,7 @@ fn evaluate(expr: &Expr, resource: &str, of: Type) {
     for resource in std::iter::once(resource).chain(hostile) {
         resources::parsed(resource, |nodes, raw, base| {
             let arena = Bump::new();
-            let doc = Document { nodes, root: 0, raw, base, arena: &arena };
+            let doc = Document::new(nodes, 0, raw, base, &arena);
             let cx = Context::new(&doc, of, &environment, &unresolved);
             for item in expr.eval(cx.focus, &cx).unwrap_or_default() {
                 consume(*item, &doc);

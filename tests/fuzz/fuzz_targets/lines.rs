@@ -123,7 +123,7 @@ fn read(
 fn describe(resource: &Resource<'_>) -> String {
     let Resource { nodes, root, raw, base, .. } = *resource;
     let arena = Bump::new();
-    let doc = Document { nodes, root: root as u32, raw, base, arena: &arena };
+    let doc = Document::new(nodes, root as u32, raw, base, &arena);
     let mut json = String::new();
     doc.json(root as u32, &mut json);
     if root == 0 && !is_deep(raw) {
