@@ -50,7 +50,10 @@ fuzz_target!(|data: &[u8]| {
 /// The command line shows the place under the text.
 fn check_place(error: &SyntaxError, text: &str) {
     let span = &error.span;
-    assert!(span.start <= span.end && text.is_char_boundary(span.start.min(text.len())), "{error:?}");
+    assert!(
+        span.start <= span.end && text.is_char_boundary(span.start.min(text.len())),
+        "{error:?}"
+    );
 }
 
 /// On a resource as it was compiled for, and on those of its type that are not as it expects.

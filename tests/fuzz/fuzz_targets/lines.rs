@@ -51,7 +51,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(again, expected);
     let (packed, compression) = pack(content, head);
     for options in [&whole, &cut] {
-        let unpacked = read(&packed, format, compression, options).expect("what was packed is read");
+        let unpacked =
+            read(&packed, format, compression, options).expect("what was packed is read");
         assert_eq!(unpacked, expected, "{compression:?}");
     }
     // Bytes that nobody packed are read or refused.
@@ -154,7 +155,8 @@ impl Reading {
             let start = offset + if mark.is_some() { 3 } else { 0 };
             offset += line.len() as u64 + 1;
             let text = mark.unwrap_or(line);
-            let blank = text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) && line.len() <= limit;
+            let blank =
+                text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) && line.len() <= limit;
             blanks += u64::from(blank);
             let mut found = 0;
             while let Some((.., what, at)) = events.next_if(|e| e.0 == index as u64 + 1) {

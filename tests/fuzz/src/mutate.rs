@@ -46,41 +46,50 @@ impl Random {
     }
 }
 
-/// What expressions are made of. `E` stands for an expression, `T` for a type.
-const EXPRESSIONS: &[&str] = &[
-    "name", "given", "family", "id", "value", "code", "item", "component", "extension", "contained",
-    "telecom", "birthDate", "effective", "issued", "answer", "period.start", "valueQuantity",
-    "Patient.name", "multipleBirth", "generalPractitioner", "subject", "$this", "$index", "$total",
-    "%n", "%s", "%t", "%resource", "%context", "%rowIndex", "{}", "true", "false", "''", "'a,b'",
-    "'🦀é'", "'\\u00e9\\n'", "0", "1", "-1", "9223372036854775807", "9223372036854775808",
-    "79228162514264337593543950335", "0.0000000000000000000000000001", "1.5", "0.0", "(1 | 2.0)",
-    "@2024-02-29", "@0001", "@9999-12-31", "@2024-02-29T23:59:60.999+14:00", "@T23:59:60", "@2024T",
-    "1 year", "9223372036854775807 months", "4 'mg'", "1 millisecond", "100000000000 'wk'", "`id`",
+/// Expressions that have no parts.
+#[rustfmt::skip]
+const ATOMS: &[&str] = &[
+    "name", "given", "family", "id", "value", "code", "item", "component", "extension",
+    "contained", "telecom", "birthDate", "effective", "issued", "answer", "period.start",
+    "valueQuantity", "Patient.name", "multipleBirth", "generalPractitioner", "subject", "$this",
+    "$index", "$total", "%n", "%s", "%t", "%resource", "%context", "%rowIndex", "{}", "true",
+    "false", "''", "'a,b'", "'🦀é'", "'\\u00e9\\n'", "0", "1", "-1", "9223372036854775807",
+    "9223372036854775808", "79228162514264337593543950335", "0.0000000000000000000000000001",
+    "1.5", "0.0", "(1 | 2.0)", "@2024-02-29", "@0001", "@9999-12-31",
+    "@2024-02-29T23:59:60.999+14:00", "@T23:59:60", "@2024T", "1 year",
+    "9223372036854775807 months", "4 'mg'", "1 millisecond", "100000000000 'wk'", "`id`", "now()",
+    "today()", "timeOfDay()", "4.5 '10*3/uL'", "1 'm2'", "1 '[degF]'", "%`n`", "'(a)|(b*)'",
+    "'$1$0'",
+];
+
+/// Expressions that have: `E` stands for an expression, `#` for a type.
+#[rustfmt::skip]
+const FORMS: &[&str] = &[
     "(E)", "-E", "E[E]", "E + E", "E - E", "E * E", "E / E", "E div E", "E mod E", "E & E",
     "E | E", "E = E", "E ~ E", "E != E", "E < E", "E >= E", "E in E", "E contains E", "E and E",
-    "E or E", "E xor E", "E implies E", "E is T", "E as T", "E.ofType(T)", "E.is(T)", "E.as(T)",
+    "E or E", "E xor E", "E implies E", "E is #", "E as #", "E.ofType(#)", "E.is(#)", "E.as(#)",
     "E.where(E)", "E.select(E)", "E.repeat(E)", "E.aggregate(E)", "E.aggregate(E, E)", "E.all(E)",
     "E.exists(E)", "E.exists()", "E.empty()", "E.not()", "E.allTrue()", "E.anyFalse()",
-    "E.subsetOf(E)", "E.supersetOf(E)", "E.count()", "E.distinct()", "E.isDistinct()", "E.first()",
-    "E.last()", "E.tail()", "E.single()", "E.skip(E)", "E.take(E)", "E.intersect(E)",
-    "E.exclude(E)", "E.union(E)", "E.combine(E)", "E.toString()", "E.toInteger()", "E.toDecimal()",
-    "E.toBoolean()", "E.toDate()", "E.toDateTime()", "E.toTime()", "E.toQuantity()",
-    "E.convertsToQuantity()", "E.convertsToDate()", "E.join(E)", "E.contains(E)", "E.startsWith(E)",
-    "E.indexOf(E)", "E.lastIndexOf(E)", "E.substring(E)", "E.substring(E, E)", "E.upper()",
-    "E.trim()", "E.length()", "E.split(E)", "E.replace(E, E)", "E.matches(E)",
-    "E.replaceMatches(E, E)", "E.toChars()", "E.abs()", "E.ceiling()", "E.floor()", "E.truncate()",
-    "E.round()", "E.round(E)", "iif(E, E, E)", "E.iif(E, E)", "now()", "today()",
+    "E.subsetOf(E)", "E.supersetOf(E)", "E.count()", "E.distinct()", "E.isDistinct()",
+    "E.first()", "E.last()", "E.tail()", "E.single()", "E.skip(E)", "E.take(E)", "E.intersect(E)",
+    "E.exclude(E)", "E.union(E)", "E.combine(E)", "E.toString()", "E.toInteger()",
+    "E.toDecimal()", "E.toBoolean()", "E.toDate()", "E.toDateTime()", "E.toTime()",
+    "E.toQuantity()", "E.convertsToQuantity()", "E.convertsToDate()", "E.join(E)",
+    "E.contains(E)", "E.startsWith(E)", "E.indexOf(E)", "E.lastIndexOf(E)", "E.substring(E)",
+    "E.substring(E, E)", "E.upper()", "E.trim()", "E.length()", "E.split(E)", "E.replace(E, E)",
+    "E.matches(E)", "E.replaceMatches(E, E)", "E.toChars()", "E.abs()", "E.ceiling()",
+    "E.floor()", "E.truncate()", "E.round()", "E.round(E)", "iif(E, E, E)", "E.iif(E, E)",
     "E.lowBoundary()", "E.highBoundary()", "E.extension('http://e/x')", "E.hasValue()",
-    "E.getValue()", "E.getResourceKey()", "E.getReferenceKey()", "E.getReferenceKey(T)",
+    "E.getValue()", "E.getResourceKey()", "E.getReferenceKey()", "E.getReferenceKey(#)",
     "E.resolve()", "E.sum()", "E.min()", "E.avg()", "E.children()", "E.descendants()",
     "E.repeatAll(E)", "E.power(E)", "E.sqrt()", "E.ln()", "E.log(E)", "E.exp()", "E.precision()",
     "E.lowBoundary(E)", "E.highBoundary(E)", "E.encode('base64')", "E.decode('base64')",
     "E.encode('hex')", "E.decode('urlbase64')", "E.escape('html')", "E.unescape('json')",
-    "E.yearOf()", "E.timeOf()", "E.timezoneOffsetOf()", "coalesce(E, E)", "timeOfDay()",
-    "E.matchesFull(E)", "E.matches(E, 'im')", "E.toQuantity('km/h')", "4.5 '10*3/uL'", "1 'm2'",
-    "1 '[degF]'", "E // c\n", "/* c */ E", "E.E", "%`n`", "'(a)|(b*)'", "'$1$0'",
+    "E.yearOf()", "E.timeOf()", "E.timezoneOffsetOf()", "coalesce(E, E)", "E.matchesFull(E)",
+    "E.matches(E, 'im')", "E.toQuantity('km/h')", "E // c\n", "/* c */ E", "E.E",
 ];
 
+#[rustfmt::skip]
 const TYPES: &[&str] = &[
     "Patient", "string", "String", "FHIR.Quantity", "System.Integer", "Period", "dateTime",
     "integer", "decimal", "Resource", "Element", "HumanName", "Age", "Extension", "boolean",
@@ -88,15 +97,14 @@ const TYPES: &[&str] = &[
 
 /// A new expression, nested up to `depth`.
 fn grown(random: &mut Random, depth: usize) -> String {
-    let form = random.of(EXPRESSIONS);
+    if depth == 0 {
+        return random.of(ATOMS).to_owned();
+    }
     let mut text = String::new();
-    for c in form.chars() {
+    for c in random.of(FORMS).chars() {
         match c {
-            'E' if depth == 0 => text.push_str(random.of(&EXPRESSIONS[..61])),
             'E' => text.push_str(&grown(random, depth - 1)),
-            'T' if form.contains(['(', ' ']) && !form.contains('@') && !form.contains("to") => {
-                text.push_str(random.of(TYPES));
-            }
+            '#' => text.push_str(random.of(TYPES)),
             c => text.push(c),
         }
     }
@@ -134,7 +142,7 @@ pub fn expression(data: &[u8], random: &mut Random) -> Vec<u8> {
         5 | 6 => format!("{head}{}{part}{tail}", grown(random, depth)),
         7 => format!("{head}{}{tail}", grown(random, depth)),
         // The whole in the place of an `E`.
-        _ => random.of(EXPRESSIONS).replacen('E', &text, 1),
+        _ => random.of(FORMS).replacen('E', &text, 1).replace('#', random.of(TYPES)),
     }
     .into_bytes()
 }
@@ -146,16 +154,19 @@ const SHIPPED: [&str; 3] = [
     include_str!("../../../schemas/condition.json"),
 ];
 
+#[rustfmt::skip]
 const KEYS: [&str; 25] = [
     "select", "column", "unionAll", "forEach", "forEachOrNull", "repeat", "where", "constant",
-    "name", "path", "type", "collection", "tag", "value", "resource", "resourceType", "description",
-    "valueInteger", "valueDate", "valueé", "valueDecimal", "valueCode", "id", "_name", "value",
+    "name", "path", "type", "collection", "tag", "value", "resource", "resourceType",
+    "description", "valueInteger", "valueDate", "valueé", "valueDecimal", "valueCode", "id",
+    "_name", "value",
 ];
 
+#[rustfmt::skip]
 const VALUES: [&str; 18] = [
     "null", "true", "[]", "{}", "7", "-1e400", "\"\"", "\"ansi/type\"", "\"DECIMAL(38,38)\"",
-    "\"DECIMAL(0)\"", "\"TIMESTAMP WITH TIME ZONE\"", "\"integer\"", "\"Patient\"", "\"Observation\"",
-    "[\"item\",\"answer.item\"]", "[\"$this\"]", "\"2020-02-30\"",
+    "\"DECIMAL(0)\"", "\"TIMESTAMP WITH TIME ZONE\"", "\"integer\"", "\"Patient\"",
+    "\"Observation\"", "[\"item\",\"answer.item\"]", "[\"$this\"]", "\"2020-02-30\"",
     "{\"name\":\"c\",\"path\":\"id\",\"collection\":true}",
 ];
 
@@ -228,6 +239,7 @@ fn change(json: &mut Value, donor: Value, random: &mut Random) {
 }
 
 /// What lines are made of.
+#[rustfmt::skip]
 const LINES: &[&[u8]] = &[
     b"\n", b"\r\n", b"\r", b"\n\n", b" \t\r", b"\xef\xbb\xbf", b"\0", b"\xff", "\u{2028}".as_bytes(),
     br#"{"resourceType":"Patient","id":"1"}"#, br#"{"resourceType":"A"}"#, br#""resourceType":"B","#,
