@@ -3,8 +3,11 @@
 /// The candidate nearest to `name`, if it is near enough to be what was meant.
 pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = name.chars().count().div_ceil(3);
+    let length = name.chars().count();
     candidates
         .into_iter()
+        // So many edits cannot make up for more letters; the name may be a very long one.
+        .filter(|c| c.chars().count().abs_diff(length) <= limit)
         .map(|c| (distance(name, c), c))
         .filter(|(d, _)| *d <= limit)
         .min()
@@ -60,6 +63,7 @@ mod tests {
             ("Name", Some("name")),
             ("zzz", None),
             ("gendre", Some("gender")),
+            ("birthDateOfThePatient", None),
         ] {
             assert_eq!(nearest(name, ["birthDate", "name", "gender"]), expected, "{name}");
         }

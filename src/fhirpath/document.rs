@@ -1,5 +1,7 @@
 //! One resource under evaluation: its tape, its text, and the arena for everything computed from it.
 
+use std::cell::Cell;
+
 use bumpalo::Bump;
 use simd_json::{Node, StaticNode};
 
@@ -21,6 +23,8 @@ pub struct Document<'a> {
     pub base: usize,
     /// Where computed values live until the next resource.
     pub arena: &'a Bump,
+    /// The number that was found last by counting: its node, and its offset in `raw`.
+    counted: &'a Cell<(u32, usize)>,
 }
 
 /// What JSON has at a node.
@@ -43,6 +47,17 @@ pub enum Json<'a> {
 }
 
 impl<'a> Document<'a> {
+    /// The resource at `root` of a tape, whose strings point into a copy of `raw` that begins at address `base`.
+    pub fn new(
+        nodes: &'a [Node<'a>],
+        root: u32,
+        raw: &'a [u8],
+        base: usize,
+        arena: &'a Bump,
+    ) -> Self {
+        Self { nodes, root, raw, base, arena, counted: arena.alloc(Cell::default()) }
+    }
+
     /// What is at a node.
     pub fn json_at(&self, at: u32) -> Json<'a> {
         match self.nodes[at as usize] {
@@ -130,10 +145,22 @@ impl<'a> Document<'a> {
     }
 
     /// The slow way, for numbers in arrays and behind keys with escapes: the n-th number of the tape is the n-th
-    /// number of the text.
+    /// number of the text. It goes on from the number before, where it can: from the start it would take a long array
+    /// the square of its length.
     fn start_by_counting(&self, at: u32) -> Option<usize> {
+<<<<<<< HEAD
         let before = self.nodes[..at as usize].iter().filter(|n| is_number(n)).count();
         numbers(self.raw).nth(before)
+=======
+        let is_number = |n: &&Node<'_>| {
+            matches!(n, Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
+        };
+        let (node, offset) = Some(self.counted.get()).filter(|(n, _)| *n <= at).unwrap_or_default();
+        let between = self.nodes[node as usize..at as usize].iter().filter(is_number).count();
+        let found = offset + numbers(&self.raw[offset..]).nth(between)?;
+        self.counted.set((at, found));
+        Some(found)
+>>>>>>> ae61fa0 (Numbers in long arrays are found one after the other, not each from the start of the text)
     }
 
     /// The Quantity object at `at`: its value, and the code of its unit (or the unit, where no code is given).

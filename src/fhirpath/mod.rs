@@ -13,6 +13,7 @@ mod eval;
 mod expr;
 mod functions;
 mod lex;
+mod limits;
 mod operators;
 mod parse;
 mod references;
@@ -82,6 +83,7 @@ impl<'n> Compiler<'n> {
                 context,
                 doubts: RefCell::default(),
                 reference_keys: RefCell::default(),
+                effort: limits::Effort::default(),
             },
         }
     }
@@ -95,6 +97,7 @@ impl<'n> Compiler<'n> {
     /// Compiles `text` for a focus of the given types.
     pub fn compile(&self, text: &str, focus: &Static) -> Result<Expr, SyntaxError> {
         self.resolver.context.replace(focus.clone());
+        self.resolver.effort.begin();
         self.resolver.expression(&self.parse(text)?, focus)
     }
 
@@ -124,6 +127,7 @@ impl<'n> Compiler<'n> {
         }
         let borrowed: Vec<_> = trees.iter().collect();
         self.resolver.context.replace(Static::unknown());
+        self.resolver.effort.begin();
         self.resolver.descent(&borrowed, focus)
     }
 }

@@ -172,7 +172,9 @@ fn concatenate<'a>(
             },
         }
     };
-    let joined = [text(left)?, text(right)?].concat();
+    let (left, right) = (text(left)?, text(right)?);
+    cx.room(left.len() + right.len(), span)?;
+    let joined = [left, right].concat();
     Ok(cx.one(cx.string(&joined)))
 }
 
@@ -237,6 +239,7 @@ pub(super) fn combine<'a>(
     };
     match (left, right) {
         (Item::String(head), Item::String(tail)) if operator == Operator::Plus => {
+            cx.room(head.len() + tail.len(), span)?;
             Ok(Some(cx.string(&[head, tail].concat())))
         }
         (Item::Temporal(t), Item::Quantity(q)) => moved(operator, t, time_span(second, q), span),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::SyntaxError;
 use super::lex::{Kind, Token, tokens};
+use super::limits::MOST_TOKENS;
 use super::temporal::Temporal;
 use super::units;
 use super::value::{Literal, Quantity, decimal};
@@ -64,6 +65,9 @@ const MAX_DEPTH: usize = 200;
 /// The tree of a whole expression, and what in it works though hardly as meant.
 pub(super) fn parse(text: &str) -> Result<(Syntax, Vec<SyntaxError>), SyntaxError> {
     let (tokens, doubts) = tokens(text)?;
+    if let Some(first) = tokens.get(MOST_TOKENS) {
+        return Err(SyntaxError::new("the expression is too long", first.span.clone()));
+    }
     let mut parser = Parser { text, tokens, at: 0, depth: 0 };
     let tree = parser.expression(0)?;
     match parser.peek() {

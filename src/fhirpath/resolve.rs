@@ -8,6 +8,7 @@ use super::SyntaxError;
 use super::checks::{self, Verdict};
 use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
 use super::functions::{self, Function, NOT_A_PATTERN, Scope};
+use super::limits::Effort;
 use super::parse::{Syntax, SyntaxKind};
 use super::typing::{
     binary_type, check_key_input, json_key, literal_type, resource_type, result, type_named,
@@ -35,6 +36,8 @@ pub(super) struct Resolver<'n> {
     pub(super) doubts: RefCell<Vec<SyntaxError>>,
     /// The calls of `getReferenceKey`, by their spans.
     pub(super) reference_keys: RefCell<Vec<Range<usize>>>,
+    /// What the expression at hand has taken so far.
+    pub(super) effort: Effort,
 }
 
 /// What `$this` is, within an argument or at the top.
@@ -45,6 +48,7 @@ pub(super) type Resolved<T = Expr> = Result<T, SyntaxError>;
 
 impl Resolver<'_> {
     pub(super) fn expression(&self, syntax: &Syntax, focus: Focus<'_>) -> Resolved {
+        let _level = self.effort.deeper(&syntax.span)?;
         let span = syntax.span.clone();
         let done = |kind, gives| Ok(Expr { kind, span: span.clone(), gives });
         match &syntax.kind {

@@ -329,7 +329,7 @@ fn offset(zone: &str) -> Option<i16> {
     }
     let bytes = zone.as_bytes();
     let (hours, minutes) = (digits(&bytes[1..], 2)?, digits(bytes.get(4..)?, 2)?);
-    if bytes.len() != 6 || bytes[3] != b':' || hours > 14 || minutes > 59 {
+    if bytes[0] == b'Z' || bytes.len() != 6 || bytes[3] != b':' || hours > 14 || minutes > 59 {
         return None;
     }
     let total = (hours * 60 + minutes) as i16;
@@ -391,6 +391,7 @@ mod tests {
             "2020-5-1",
             "2020-05-17T25:00:00Z",
             "2020-05T10:00",
+            "2020-05-17T10:30:00Z01:00",
             "0000",
             "",
         ] {

@@ -234,13 +234,8 @@ impl<'v> Flattener<'v> {
             self.arena = Bump::new();
         }
         self.arena.reset();
-        let doc = Document {
-            nodes: source.nodes,
-            root: source.root as u32,
-            raw: source.raw,
-            base: source.base,
-            arena: &self.arena,
-        };
+        let Source { nodes, root, raw, base } = source;
+        let doc = Document::new(nodes, root as u32, raw, base, &self.arena);
         let cx = Context::new(&doc, self.view.resource, &self.environment, &self.unresolved);
         let added = append(self.view, &cx, &mut self.builders);
         if let (Some(key), Ok(rows @ 1..)) = (&mut self.key, &added) {

@@ -91,6 +91,9 @@ impl Select {
                 let found = branch.rows(focus, cx)?;
                 union.cells.extend_from_slice(&found.cells);
                 union.count += found.count;
+                if union.cells.len().max(union.count) > MOST_CELLS {
+                    return Err(too_many_rows());
+                }
             }
             parts.push(union);
         }
@@ -147,6 +150,11 @@ fn several(column: &ColumnExpr, found: usize) -> EvalError {
 /// joined, and the rows would fill the memory.
 const MOST_CELLS: usize = 32 << 20;
 
+fn too_many_rows() -> EvalError {
+    let message = "the selects multiply to more rows than one resource may make".to_owned();
+    EvalError { message, span: 0..0 }
+}
+
 /// The Cartesian product, the last part varying fastest.
 fn multiply<'a>(
     own: &[Cell<'a>],
@@ -155,10 +163,9 @@ fn multiply<'a>(
 ) -> Result<(), EvalError> {
     let width: usize = own.len() + parts.iter().map(Rows::width).sum::<usize>();
     let total = parts.iter().try_fold(1, |total: usize, part| total.checked_mul(part.count));
-    let Some(total) = total.filter(|total| total.saturating_mul(width) <= MOST_CELLS) else {
-        let message = "the selects multiply to more rows than one resource may make".to_owned();
-        return Err(EvalError { message, span: 0..0 });
-    };
+    let most = MOST_CELLS / width.max(1);
+    let fits = |total: &usize| rows.count.saturating_add(*total) <= most;
+    let Some(total) = total.filter(fits) else { return Err(too_many_rows()) };
     for n in 0..total {
         rows.cells.extend_from_slice(own);
         let mut repeats = total;
@@ -174,6 +181,9 @@ fn multiply<'a>(
 /// No resource is nested deeper (the parser's own limit): whoever gets here goes in circles.
 const DEEPEST: usize = 1024;
 
+/// Nor does one have so many elements: paths that find the same element double it at every level.
+const MOST_FOUND: usize = 1 << 20;
+
 /// Pre-order: each found item before those found from it.
 fn descend<'a>(
     paths: &'a [Expr],
@@ -184,7 +194,7 @@ fn descend<'a>(
 ) -> Result<(), EvalError> {
     for path in paths {
         for item in path.eval(focus, &Context { focus, ..*cx })? {
-            if depth >= DEEPEST {
+            if depth >= DEEPEST || found.len() >= MOST_FOUND {
                 let message = "`repeat` finds the same element again and again".to_owned();
                 return Err(EvalError { message, span: 0..0 });
             }
@@ -193,4 +203,67 @@ fn descend<'a>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Flattener, Source, View};
+    use crate::fhirpath::{Environment, Temporal};
+
+    /// The rows of a view on a resource, or why there are none.
+    fn rows(view: &Value, resource: &Value) -> Result<usize, String> {
+        let compiled = View::compile(view);
+        let (view, _) = compiled.map_err(|problems| problems[0].message.clone())?;
+        let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
+        let mut flattener = Flattener::new(&view, false, Environment { now, bases: Vec::new() });
+        let text = resource.to_string();
+        let mut scratch = text.clone().into_bytes();
+        let base = scratch.as_ptr().addr();
+        let tape = simd_json::to_tape(&mut scratch).unwrap();
+        let source = Source { nodes: &tape.0, root: 0, raw: text.as_bytes(), base };
+        flattener.add(source).map_err(|e| e.message)?;
+        Ok(flattener.finish().0.num_rows())
+    }
+
+    #[test]
+    fn hostile_views_are_stopped() {
+        let id = json!({ "column": [{ "name": "id", "path": "id" }] });
+        let name = |n| json!({ "forEach": "name", "column": [{ "name": format!("n{n}"), "path": "text" }] });
+        let names: Vec<_> = (0..60).map(name).collect();
+        let mut deep = json!({ "linkId": "x" });
+        for _ in 0..40 {
+            deep = json!({ "linkId": "x", "item": [deep] });
+        }
+        let item = json!({ "resourceType": "QuestionnaireResponse", "item": [deep] });
+        let twice =
+            json!([{ "repeat": ["item", "item"], "column": [{ "name": "l", "path": "linkId" }] }]);
+        let patient = json!({ "resourceType": "Patient", "name": [{}, {}] });
+        for (view, resource, expected) in [
+            (
+                json!({ "resource": "Patient", "select": [{ "forEach": "name" }] }),
+                &patient,
+                "this select gives no column",
+            ),
+            (
+                json!({ "resource": "Patient", "select": [id, { "select": names }] }),
+                &patient,
+                "the selects multiply to more rows than one resource may make",
+            ),
+            (
+                json!({ "resource": "QuestionnaireResponse", "select": twice }),
+                &item,
+                "`repeat` finds the same element again and again: `item`, `item`",
+            ),
+            (
+                json!({ "resource": "Patient", "constant": [{ "name": "c", "valueé": 1 }], "select": [id] }),
+                &patient,
+                "constant `c`: `valueé` is no type of value",
+            ),
+        ] {
+            assert_eq!(rows(&view, resource), Err(expected.to_owned()), "{view}");
+        }
+    }
 }

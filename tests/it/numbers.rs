@@ -205,7 +205,7 @@ proptest! {
         let base = scratch.as_ptr() as usize;
         let tape = simd_json::to_tape(&mut scratch).unwrap();
         let arena = bumpalo::Bump::new();
-        let doc = Document { nodes: &tape.0, root: 0, raw: text.as_bytes(), base, arena: &arena };
+        let doc = Document::new(&tape.0, 0, text.as_bytes(), base, &arena);
         let found: Vec<_> = (0..tape.0.len()).filter_map(|at| doc.number_text(at as u32)).collect();
         prop_assert_eq!(found, numbers, "{}", text);
     }

@@ -84,7 +84,7 @@ fn resources(text: &[u8]) -> Vec<String> {
     let base = scratch.as_ptr().addr();
     let tape = simd_json::to_tape(&mut scratch).unwrap();
     let arena = bumpalo::Bump::new();
-    let doc = Document { nodes: &tape.0, root: 0, raw: text, base, arena: &arena };
+    let doc = Document::new(&tape.0, 0, text, base, &arena);
     let as_written = |at| {
         let mut resource = String::new();
         doc.json(at, &mut resource);

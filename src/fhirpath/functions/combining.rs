@@ -22,6 +22,7 @@ fn union<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 
 /// Order is kept, whether the second argument asks for it or not.
 fn combine<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    call.cx.room(0, call.span)?;
     let mut both = call.cx.list();
     both.extend_from_slice(call.input);
     both.extend_from_slice(call.argument(0)?);

@@ -71,6 +71,7 @@ fn exists<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let Some(criterion) = call.arguments.first() else {
         return Ok(call.cx.boolean(Some(!call.input.is_empty())));
     };
+    call.cx.room(0, call.span)?;
     for (i, item) in call.input.iter().enumerate() {
         if holds(criterion, *item, &call.indexed(i))? {
             return Ok(call.cx.boolean(Some(true)));
@@ -88,6 +89,7 @@ fn not<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 }
 
 fn all<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
+    call.cx.room(0, call.span)?;
     for (i, item) in call.input.iter().enumerate() {
         if !holds(&call.arguments[0], *item, &call.indexed(i))? {
             return Ok(call.cx.boolean(Some(false)));

@@ -167,6 +167,7 @@ fn join<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
             }
             return fail(call.span, "only texts can be joined; `select(toString())` makes them");
         };
+        call.cx.room(joined.len() + separator.len() + text.len(), call.span)?;
         if any {
             joined.push_str(separator);
         }
@@ -224,6 +225,8 @@ fn replace<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let (Some((text, pattern)), Some(by)) = (call.pair()?, call.argument_text(1)?) else {
         return Ok(&[]);
     };
+    let most = (text.len() / pattern.len().max(1) + 1).saturating_mul(by.len());
+    call.cx.room(most.saturating_add(text.len()), call.span)?;
     Ok(call.cx.one(call.cx.string(&text.replace(pattern, by))))
 }
 
@@ -243,6 +246,8 @@ fn replace_matches<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
         return Ok(call.cx.one(Item::String(text)));
     }
     let regex = compiled(pattern, flags(call, 2)?, call)?;
+    // Each match may be empty, and a group that is named again and again is as long as the text.
+    call.cx.room((text.len() + 1).saturating_mul(by.len() + 1), call.span)?;
     let replaced = regex.replace_all(text, closed_groups(by));
     Ok(call.cx.one(call.cx.string(&replaced)))
 }

@@ -86,6 +86,7 @@ fn coalesce<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
 fn aggregate<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let mut total = if call.arguments.len() > 1 { call.argument(1)? } else { &[] };
     for (i, item) in call.input.iter().enumerate() {
+        call.cx.room(0, call.span)?;
         let cx = Context { total, ..call.indexed(i) };
         total = call.arguments[0].eval(*item, &cx)?;
     }

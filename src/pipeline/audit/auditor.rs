@@ -105,7 +105,7 @@ pub(super) fn identities(
 
 fn document<'a>(resource: &Resource<'a>, arena: &'a Bump) -> Document<'a> {
     let Resource { nodes, root, raw, base, .. } = *resource;
-    Document { nodes, root: root as u32, raw, base, arena }
+    Document::new(nodes, root as u32, raw, base, arena)
 }
 
 /// What was found so far in a block.
