@@ -148,19 +148,12 @@ impl<'a> Document<'a> {
     /// number of the text. It goes on from the number before, where it can: from the start it would take a long array
     /// the square of its length.
     fn start_by_counting(&self, at: u32) -> Option<usize> {
-<<<<<<< HEAD
-        let before = self.nodes[..at as usize].iter().filter(|n| is_number(n)).count();
-        numbers(self.raw).nth(before)
-=======
-        let is_number = |n: &&Node<'_>| {
-            matches!(n, Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_)))
-        };
         let (node, offset) = Some(self.counted.get()).filter(|(n, _)| *n <= at).unwrap_or_default();
-        let between = self.nodes[node as usize..at as usize].iter().filter(is_number).count();
+        let between =
+            self.nodes[node as usize..at as usize].iter().filter(|n| is_number(n)).count();
         let found = offset + numbers(&self.raw[offset..]).nth(between)?;
         self.counted.set((at, found));
         Some(found)
->>>>>>> ae61fa0 (Numbers in long arrays are found one after the other, not each from the start of the text)
     }
 
     /// The Quantity object at `at`: its value, and the code of its unit (or the unit, where no code is given).

@@ -86,7 +86,7 @@ mod tests {
     struct NoNames;
 
     impl Names for NoNames {
-        fn constant(&self, _: &str) -> Option<Literal> {
+        fn constant(&self, _: &str) -> Option<(Literal, Option<System>)> {
             None
         }
 
