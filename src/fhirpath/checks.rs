@@ -1,12 +1,15 @@
-//! What is refused or doubted of an expression whose names are all known: comparisons of types that never compare, and
-//! functions of other engines.
+//! What is refused or doubted of an expression besides its names: comparisons of types that never compare, functions
+//! of other engines, wrong numbers of arguments, patterns that are none.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::SyntaxError;
 use super::expr::{Expr, ExprKind, Kind, Operator, Static};
+use super::functions::{self, Function, NOT_A_PATTERN};
+use super::resolve::Resolved;
 use super::temporal::Temporal;
 use super::value::{Literal, decimal, is_quantity};
+use crate::suggest;
 
 /// A comparison that cannot be meant: as an error where it has no result, as a doubt where it is always the same.
 pub(super) enum Verdict {
@@ -126,5 +129,42 @@ pub(super) fn instead_of(function: &str) -> Option<&'static str> {
         }
         "pathname" => "`%rowIndex` tells the place of an item in its iteration",
         _ => return None,
+    })
+}
+
+pub(super) fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
+    let known = functions::all().map(|f| f.name).chain(["ofType", "getReferenceKey"]);
+    let near = |n| format!("did you mean `{n}()`?");
+    let hint = instead_of(name)
+        .map(str::to_owned)
+        .or_else(|| suggest::nearest(name, known).map(near))
+        .unwrap_or_else(|| "the README lists the functions that Kiln knows".to_owned());
+    SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
+}
+
+pub(super) fn wrong_arity(
+    name: &str,
+    arity: &RangeInclusive<usize>,
+    given: usize,
+    span: Range<usize>,
+) -> SyntaxError {
+    let (least, most) = (arity.start(), arity.end());
+    let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+    let noun = if wanted == "1" { "argument" } else { "arguments" };
+    SyntaxError::new(format!("`{name}()` takes {wanted} {noun}, not {given}"), span)
+}
+
+/// A pattern that is written down is known to be wrong before any text is matched with it.
+pub(super) fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
+    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) = arguments
+        .first()
+        .filter(|_| matches!(function.name, "matches" | "matchesFull" | "replaceMatches"))
+    else {
+        return Ok(());
+    };
+    functions::pattern(pattern).map(|_| ()).map_err(|_| {
+        SyntaxError::new(NOT_A_PATTERN, span.clone()).hint(
+            "look-around and back-references are not supported; a backslash is written `\\\\`",
+        )
     })
 }

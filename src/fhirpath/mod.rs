@@ -18,6 +18,7 @@ mod operators;
 mod parse;
 mod references;
 mod resolve;
+mod steps;
 mod temporal;
 mod typing;
 mod units;

@@ -2,20 +2,20 @@
 //! before a resource is read.
 
 use std::cell::RefCell;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use super::SyntaxError;
 use super::checks::{self, Verdict};
-use super::expr::{Expr, ExprKind, Key, Kind, Operator, Route, Static, Step, System};
-use super::functions::{self, Function, NOT_A_PATTERN, Scope};
+use super::expr::{Expr, ExprKind, Kind, Operator, Static, System};
+use super::functions::{self, Function, Scope};
 use super::limits::Effort;
 use super::parse::{Syntax, SyntaxKind};
+use super::steps::{first_of, name_span, narrow};
 use super::typing::{
-    binary_type, check_key_input, json_key, literal_type, resource_type, result, type_named,
-    type_specifier,
+    binary_type, check_key_input, literal_type, resource_type, result, type_named, type_specifier,
 };
 use super::value::Literal;
-use crate::fhir::{self, Type};
+use crate::fhir::Type;
 use crate::suggest;
 
 /// What names an expression may use besides elements.
@@ -158,16 +158,21 @@ impl Resolver<'_> {
         if name == "getReferenceKey" {
             return self.reference_keys(input, arguments, span, own_span);
         }
-        let function =
-            functions::named(name).ok_or_else(|| unknown_function(name, own_span.clone()))?;
+        let function = functions::named(name)
+            .ok_or_else(|| checks::unknown_function(name, own_span.clone()))?;
         if !function.arity.contains(&arguments.len()) {
-            return Err(wrong_arity(function.name, &function.arity, arguments.len(), own_span));
+            return Err(checks::wrong_arity(
+                function.name,
+                &function.arity,
+                arguments.len(),
+                own_span,
+            ));
         }
         if name == "first" && matches!(input.kind, ExprKind::Path { first: false, .. }) {
             return Ok(first_of(input, span));
         }
         let arguments = self.arguments(function, arguments, &input.gives, focus)?;
-        check_pattern(function, &arguments)?;
+        checks::check_pattern(function, &arguments)?;
         let gives = result(function.gives, &input.gives, &arguments);
         Ok(Expr {
             kind: ExprKind::Call { function, input: Box::new(input), arguments },
@@ -187,7 +192,14 @@ impl Resolver<'_> {
         let wanted = match arguments {
             [] => None,
             [of] => Some(resource_type(of)?),
-            _ => return Err(wrong_arity("getReferenceKey", &(0..=1), arguments.len(), own_span)),
+            _ => {
+                return Err(checks::wrong_arity(
+                    "getReferenceKey",
+                    &(0..=1),
+                    arguments.len(),
+                    own_span,
+                ));
+            }
         };
         let gives = Static { many: input.gives.many, ..Static::system(System::String) };
         let mut calls = self.reference_keys.borrow_mut();
@@ -297,193 +309,6 @@ fn type_test(operator: &str, input: Expr, name: &str, span: Range<usize>) -> Res
         span,
         gives,
     })
-}
-
-/// A path that stops at its first value.
-fn first_of(mut path: Expr, span: Range<usize>) -> Expr {
-    if let ExprKind::Path { first, .. } = &mut path.kind {
-        *first = true;
-    }
-    Expr { span, gives: path.gives.clone().single(), kind: path.kind }
-}
-
-impl Resolver<'_> {
-    /// Appends a name to a path, or begins one.
-    fn step_onto(&self, input: Expr, name: &str, span: Range<usize>) -> Resolved {
-        let (step, gives) = self.step(&input.gives, name, &name_span(&input, name, &span))?;
-        if let ExprKind::Path { input, mut steps, first: false } = input.kind {
-            steps.push(step);
-            return Ok(Expr { kind: ExprKind::Path { input, steps, first: false }, span, gives });
-        }
-        let steps = vec![step];
-        Ok(Expr {
-            kind: ExprKind::Path { input: Box::new(input), steps, first: false },
-            span,
-            gives,
-        })
-    }
-
-    /// Binds a name on all the types that the input can have.
-    fn step(&self, input: &Static, name: &str, span: &Range<usize>) -> Resolved<(Step, Static)> {
-        let mut routes = Vec::new();
-        let mut gives = Static { kinds: Vec::new(), many: input.many };
-        for from in input.kinds.iter().filter_map(|k| fhir_type(*k)) {
-            let Some((element, keys)) = route(from, name) else { continue };
-            if element.name != name {
-                self.note(json_key(element, name, span.clone()));
-            }
-            gives.many |= element.many;
-            gives.kinds.extend(keys.iter().map(|k| Kind::Fhir(k.of)));
-            routes.push(Route { from, keys });
-        }
-        gives.kinds.dedup();
-        if routes.is_empty() {
-            gives.many = true;
-            if !may_be_anything(input) {
-                self.doubt(unknown_element(input, name, span.clone()))?;
-            }
-        }
-        Ok((Step { name: name.into(), routes, open: may_be_anything(input) }, gives))
-    }
-
-    /// A name that is nearly another is a slip of the pen. One that is like nothing here may come from another
-    /// version of FHIR: it gives nothing, as the official suite expects ("empty expression"), and is noted.
-    fn doubt(&self, error: SyntaxError) -> Resolved<()> {
-        if error.hint.is_some() {
-            return Err(error);
-        }
-        self.note(error.hint("R4 does not have it, so it gives nothing"));
-        Ok(())
-    }
-
-    /// Notes what works, though hardly as meant; each thing once.
-    pub(super) fn note(&self, doubt: SyntaxError) {
-        let mut doubts = self.doubts.borrow_mut();
-        if !doubts.contains(&doubt) {
-            doubts.push(doubt);
-        }
-    }
-}
-
-/// Resources of any type (`contained`) can have elements that their declared type has not.
-fn may_be_anything(input: &Static) -> bool {
-    input.kinds.is_empty()
-        || input.kinds.iter().any(|k| {
-            matches!(k.name(), "Resource" | "DomainResource" | "Element" | "BackboneElement")
-        })
-}
-
-/// System types navigate as the FHIR types they came from; only Quantity has elements.
-fn fhir_type(kind: Kind) -> Option<Type> {
-    match kind {
-        Kind::Fhir(of) => Some(of),
-        Kind::System(_) => None,
-    }
-}
-
-fn route(from: Type, name: &str) -> Option<(&'static fhir::Element, Vec<Key>)> {
-    let key = |element: &fhir::Element, of: Type| Key {
-        name: element.key(of).into(),
-        of,
-        primitive: of.is_primitive(),
-    };
-    if let Some(element) = from.element(name) {
-        return Some((element, element.types.iter().map(|of| key(element, *of)).collect()));
-    }
-    // `valueQuantity` is no FHIRPath, yet every engine takes it: so do we.
-    let (element, of) = from.choice_key(name)?;
-    Some((element, vec![key(element, of)]))
-}
-
-/// Keeps of a path's last name the keys whose type is wanted: `value.ofType(Quantity)` is `valueQuantity`, and where
-/// there is a `valueAge`, that too.
-fn narrow(input: Expr, of: Type, span: Range<usize>, gives: Static) -> Resolved {
-    let Expr { kind: ExprKind::Path { input: base, mut steps, first }, span: inner, gives: had } =
-        input
-    else {
-        return Ok(input);
-    };
-    let choice = steps.last().is_some_and(|s| s.routes.iter().any(|r| r.keys.len() > 1));
-    let last = steps.last_mut().filter(|s| choice && !first && !s.open);
-    let Some(last) = last else {
-        let path =
-            Expr { kind: ExprKind::Path { input: base, steps, first }, span: inner, gives: had };
-        let wanted = Kind::Fhir(of);
-        return Ok(Expr {
-            kind: ExprKind::OfType { input: Box::new(path), wanted, single: false },
-            span,
-            gives,
-        });
-    };
-    for route in &mut last.routes {
-        route.keys.retain(|k| k.of == of || (!k.primitive && k.of.is_a(of)));
-    }
-    // A route without keys stays: it says that this type gives nothing.
-    if last.routes.iter().all(|r| r.keys.is_empty()) {
-        let types: Vec<_> = had.kinds.iter().map(|k| k.name()).collect();
-        let message = format!("`{}` is never a `{}` here", last.name, of.name());
-        return Err(
-            SyntaxError::new(message, span).hint(format!("it can be: {}", types.join(", ")))
-        );
-    }
-    Ok(Expr { kind: ExprKind::Path { input: base, steps, first }, span, gives })
-}
-
-fn unknown_element(input: &Static, name: &str, span: Range<usize>) -> SyntaxError {
-    let types: Vec<_> = input.kinds.iter().map(|k| k.name()).collect();
-    let known =
-        input.kinds.iter().filter_map(|k| fhir_type(*k)).flat_map(|t| t.elements().map(|e| e.name));
-    let hint = suggest::nearest(name, known).map(|n| format!("did you mean `{n}`?"));
-    let error =
-        SyntaxError::new(format!("`{}` has no element `{name}`", types.join("` or `")), span);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
-
-fn unknown_function(name: &str, span: Range<usize>) -> SyntaxError {
-    let known = functions::all().map(|f| f.name).chain(["ofType", "getReferenceKey"]);
-    let near = |n| format!("did you mean `{n}()`?");
-    let hint = checks::instead_of(name)
-        .map(str::to_owned)
-        .or_else(|| suggest::nearest(name, known).map(near))
-        .unwrap_or_else(|| "the README lists the functions that Kiln knows".to_owned());
-    SyntaxError::new(format!("there is no function `{name}()`"), span).hint(hint)
-}
-
-fn wrong_arity(
-    name: &str,
-    arity: &RangeInclusive<usize>,
-    given: usize,
-    span: Range<usize>,
-) -> SyntaxError {
-    let (least, most) = (arity.start(), arity.end());
-    let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-    let noun = if wanted == "1" { "argument" } else { "arguments" };
-    SyntaxError::new(format!("`{name}()` takes {wanted} {noun}, not {given}"), span)
-}
-
-/// A pattern that is written down is known to be wrong before any text is matched with it.
-fn check_pattern(function: &Function, arguments: &[Expr]) -> Resolved<()> {
-    let Some(Expr { kind: ExprKind::Literal(Literal::String(pattern)), span, .. }) = arguments
-        .first()
-        .filter(|_| matches!(function.name, "matches" | "matchesFull" | "replaceMatches"))
-    else {
-        return Ok(());
-    };
-    functions::pattern(pattern).map(|_| ()).map_err(|_| {
-        SyntaxError::new(NOT_A_PATTERN, span.clone()).hint(
-            "look-around and back-references are not supported; a backslash is written `\\\\`",
-        )
-    })
-}
-
-/// The span of a name within the span of its whole expression: behind the input.
-fn name_span(input: &Expr, name: &str, whole: &Range<usize>) -> Range<usize> {
-    let start =
-        if input.span.is_empty() { whole.start } else { (input.span.end + 1).min(whole.end) };
-    start..(start + name.len()).min(whole.end)
 }
 
 fn text_literal(text: &str) -> (ExprKind, Static) {
