@@ -112,3 +112,21 @@ impl std::fmt::Debug for Function {
         f.write_str(self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_function() {
+        let readme = include_str!("../../../README.md");
+        let table: Vec<_> = readme.lines().filter(|l| l.starts_with("| ")).collect();
+        let listed = |name: &str| {
+            let mut words = table.iter().flat_map(|l| l.split(|c: char| !c.is_alphanumeric()));
+            words.any(|word| word == name)
+        };
+        for function in all().filter(|f| !f.name.starts_with("convertsTo")) {
+            assert!(listed(function.name), "{}", function.name);
+        }
+    }
+}
