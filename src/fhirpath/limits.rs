@@ -111,8 +111,7 @@ mod tests {
         let environment = Environment { now, bases: Vec::new() };
         let unresolved = Unresolved::default();
         let cx = Context::new(&doc, of, &environment, &unresolved);
-        let found = expr.eval(cx.focus, &cx).map(<[_]>::len).map_err(|e| e.message);
-        found
+        expr.eval(cx.focus, &cx).map(<[_]>::len).map_err(|e| e.message)
     }
 
     /// Tests run on threads of 2 MB, as the program's do.

@@ -12,7 +12,7 @@ fn export(folder: &Path, references: &[&str]) {
     let mut lines = String::new();
     for (i, reference) in references.iter().enumerate() {
         let encounter = json!({ "resourceType": "Encounter", "id": format!("e{i}"), "subject": { "reference": reference } });
-        lines += &format!("{encounter}\n");
+        lines = lines + &encounter.to_string() + "\n";
     }
     lines += "{\"resourceType\":\"Encounter\",\"subject\":{\"display\":\"Jane\"}}\n";
     fs::create_dir_all(folder).unwrap();
