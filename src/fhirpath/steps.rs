@@ -42,7 +42,7 @@ impl Resolver<'_> {
         if routes.is_empty() {
             gives.many = true;
             if !may_be_anything(input) {
-                self.doubt(unknown_element(input, name, span.clone()))?;
+                self.doubt(name, unknown_element(input, name, span.clone()))?;
             }
         }
         Ok((Step { name: name.into(), routes, open: may_be_anything(input) }, gives))
@@ -50,11 +50,17 @@ impl Resolver<'_> {
 
     /// A name that is nearly another is a slip of the pen. One that is like nothing here may come from another
     /// version of FHIR: it gives nothing, as the official suite expects ("empty expression"), and is noted.
-    fn doubt(&self, error: SyntaxError) -> Resolved<()> {
+    fn doubt(&self, name: &str, error: SyntaxError) -> Resolved<()> {
         if error.hint.is_some() {
             return Err(error);
         }
-        self.note(error.hint("R4 does not have it, so it gives nothing"));
+        // Within an iteration or a criterion, names are those of the item, not of the resource.
+        let hint = if self.resource.element(name).is_some() {
+            format!("it gives nothing; that of the resource is `%resource.{name}`")
+        } else {
+            "R4 does not have it, so it gives nothing".to_owned()
+        };
+        self.note(error.hint(hint));
         Ok(())
     }
 
