@@ -1,28 +1,24 @@
 //! The heart of a run: blocks of lines go through all views on all threads, and come out in the order of the input.
 //!
-//! rayon's threads each take the next block, parse and flatten it, and hand its batches on under the block's number.
-//! Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
+//! In one [`Pass`], the threads each take the next block, parse and flatten it, and hand its batches on under the block's
+//! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
-use super::in_order::InOrder;
 use super::output::TableOutput;
+use super::pass::Pass;
 use super::rejects::{Reject, RejectLog};
-use super::window::{StopOnPanic, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Environment;
 use crate::flatten::{Counts, Flattener, Source, View};
 use crate::ingest::{
-    self, Block, BlockCounts, Blocks, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
+    self, Block, BlockCounts, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
 };
-
-/// Blocks that a thread may be ahead of the slowest, for each thread. Bounds what waits to be put in order.
-const AHEAD: u64 = 3;
 
 /// One line in so many is timed: often enough to know, too seldom to cost.
 const SAMPLE: u64 = 16;
@@ -100,24 +96,14 @@ impl Flow<'_> {
     ) -> Result<Outcome> {
         let inputs = Arc::new(inputs);
         self.progress.total_bytes.store(inputs.total_bytes(), Ordering::Relaxed);
-        let shared = Shared {
-            blocks: Blocks::new(inputs.clone(), self.input),
-            outputs,
-            account: Mutex::new(Account::new(inputs, self.views, rejects)),
-            window: Window::new(AHEAD * self.threads as u64),
-        };
-        rayon::scope(|scope| {
-            for _ in 0..self.threads {
-                scope.spawn(|_| {
-                    let _stop = StopOnPanic(&shared.window);
-                    if let Err(error) = self.work(&shared) {
-                        shared.window.stop(error);
-                    }
-                });
-            }
-        });
-        shared.window.failure()?;
-        let account = shared.account.into_inner().expect("no thread panicked while counting");
+        let Self { input, threads, progress, .. } = *self;
+        let pass = Pass { inputs: inputs.clone(), input, threads, progress };
+        let mut account = Account::new(inputs, self.views, rejects);
+        pass.run(
+            || Worker::new(self),
+            |worker, block, read| worker.block(block, read, outputs, progress),
+            |done| account.settle(done),
+        )?;
         let input = account.tally.finish()?;
         Ok(Outcome {
             warnings: super::report::warnings(&input, &account.inputs.ignored),
@@ -127,41 +113,6 @@ impl Flow<'_> {
             times: account.times,
         })
     }
-
-    /// What one thread does.
-    fn work(&self, shared: &Shared<'_>) -> Result<()> {
-        let mut worker = Worker::new(self);
-        let mut block = Block::default();
-        loop {
-            let started = Instant::now();
-            if !shared.blocks.next(&mut block)? {
-                return Ok(());
-            }
-            worker.times.read += started.elapsed();
-            if !shared.window.enter(block.index) {
-                return Ok(());
-            }
-            let counts = worker.flatten(&block)?;
-            let done = worker.finish_block(&block, counts, shared.outputs)?;
-            self.progress.bytes.fetch_add(block.stored_bytes(), Ordering::Relaxed);
-            self.progress.rows.fetch_add(done.rows(), Ordering::Relaxed);
-            lock(&shared.account).add(block.index, done)?;
-            shared.window.leave(block.index);
-        }
-    }
-}
-
-/// Takes a lock that no thread can have poisoned without ending the run.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no thread panicked while it held the lock")
-}
-
-/// What the threads share.
-struct Shared<'s> {
-    blocks: Blocks,
-    outputs: &'s [TableOutput],
-    account: Mutex<Account>,
-    window: Window,
 }
 
 /// A resource that a view failed on.
@@ -216,6 +167,20 @@ impl<'f> Worker<'f> {
             times: Times::default(),
             lines: 0,
         }
+    }
+
+    fn block(
+        &mut self,
+        block: &Block,
+        read: Duration,
+        outputs: &[TableOutput],
+        progress: &Progress,
+    ) -> Result<BlockDone> {
+        self.times.read += read;
+        let counts = self.flatten(block)?;
+        let done = self.finish_block(block, counts, outputs)?;
+        progress.rows.fetch_add(done.rows(), Ordering::Relaxed);
+        Ok(done)
     }
 
     fn flatten(&mut self, block: &Block) -> Result<BlockCounts> {
@@ -298,7 +263,6 @@ fn with_run(batch: RecordBatch, run: Option<&str>) -> RecordBatch {
 struct Account {
     inputs: Arc<Inputs>,
     tally: Tally,
-    blocks: InOrder<BlockDone>,
     names: Vec<String>,
     counts: Vec<Counts>,
     rejects: RejectLog,
@@ -310,20 +274,11 @@ impl Account {
         Self {
             tally: Tally::new(inputs.clone()),
             inputs,
-            blocks: InOrder::new(),
             names: views.iter().map(|v| v.name.clone()).collect(),
             counts: vec![Counts::default(); views.len()],
             rejects,
             times: Times::default(),
         }
-    }
-
-    fn add(&mut self, index: u64, done: BlockDone) -> Result<()> {
-        self.blocks.put(index, done);
-        while let Some(done) = self.blocks.next() {
-            self.settle(done)?;
-        }
-        Ok(())
     }
 
     /// Line rejects and failures of views go to the log in the order of their places.

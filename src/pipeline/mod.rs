@@ -8,6 +8,7 @@ mod definition;
 mod flow;
 mod in_order;
 mod output;
+mod pass;
 mod place;
 mod rejects;
 mod report;

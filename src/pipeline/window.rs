@@ -1,9 +1,8 @@
 //! How far threads may run ahead of the slowest, and how they end when one of them fails.
 
 use std::collections::BTreeSet;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::flow::lock;
 use crate::error::{Error, Result};
 
 /// Keeps threads from running far ahead of the slowest block, and takes the first error.
@@ -81,6 +80,11 @@ impl Drop for StopOnPanic<'_> {
             self.0.abandon();
         }
     }
+}
+
+/// Takes a lock that no thread can have poisoned without ending the run.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panicked while it held the lock")
 }
 
 #[cfg(test)]

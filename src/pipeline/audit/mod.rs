@@ -16,7 +16,6 @@ mod auditor;
 mod finding;
 mod identities;
 mod list;
-mod pass;
 mod places;
 mod primitive;
 mod walk;
@@ -28,6 +27,7 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::flow::{Progress, on_threads};
+use super::pass::Pass;
 use super::run::bases;
 use crate::error::Result;
 use crate::ingest::{self, Inputs, Origin, Parser, Rejected, Tally};
@@ -35,7 +35,6 @@ use auditor::{Audited, Auditor};
 use finding::{Account, What};
 use identities::Identities;
 use list::Line;
-use pass::Pass;
 
 pub use finding::{AuditFinding, Location, Severity};
 pub use list::FindingList;
@@ -96,7 +95,7 @@ impl Audit<'_> {
         let mut identities = Identities::new();
         pass.run(
             || (Parser::new(self.input), Bump::new()),
-            |(parser, arena), block| auditor::identities(parser, arena, block),
+            |(parser, arena), block, _| auditor::identities(parser, arena, block),
             |(keys, types)| {
                 identities.add(keys, types);
                 Ok(())
@@ -124,7 +123,7 @@ impl Audit<'_> {
                 let auditor = Auditor::new(identities, &bases, listing);
                 (Parser::new(self.input), Bump::new(), auditor)
             },
-            |(parser, arena, auditor), block| auditor.block(parser, arena, block),
+            |(parser, arena, auditor), block, _| auditor.block(parser, arena, block),
             |block| {
                 let resources = block.counts.pieces.iter().map(|p| p.totals.total_resources());
                 self.progress.rows.fetch_add(resources.sum(), Ordering::Relaxed);

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::super::flow::{Progress, lock};
-use super::super::in_order::InOrder;
-use super::super::window::{StopOnPanic, Window};
+use super::flow::Progress;
+use super::in_order::InOrder;
+use super::window::{StopOnPanic, Window, lock};
 use crate::error::Result;
 use crate::ingest::{self, Block, Blocks, Inputs};
 
@@ -21,12 +22,12 @@ pub(super) struct Pass<'p> {
 }
 
 impl Pass<'_> {
-    /// Every thread makes itself a worker, which turns blocks into results; `settle` gets them in the order of the
-    /// input. The first error ends the pass.
+    /// Every thread makes itself a worker, which turns blocks into results; it is told how long reading the block took.
+    /// `settle` gets the results in the order of the input. The first error ends the pass.
     pub(super) fn run<W, D: Send>(
         &self,
         worker: impl Fn() -> W + Sync,
-        work: impl Fn(&mut W, &Block) -> Result<D> + Sync,
+        work: impl Fn(&mut W, &Block, Duration) -> Result<D> + Sync,
         settle: impl FnMut(D) -> Result<()> + Send,
     ) -> Result<()> {
         let blocks = Blocks::new(self.inputs.clone(), self.input);
@@ -34,8 +35,16 @@ impl Pass<'_> {
         let settling = Mutex::new((InOrder::new(), settle));
         let each_block = || -> Result<()> {
             let (mut worker, mut block) = (worker(), Block::default());
-            while blocks.next(&mut block)? && window.enter(block.index) {
-                let done = work(&mut worker, &block)?;
+            loop {
+                let started = Instant::now();
+                if !blocks.next(&mut block)? {
+                    return Ok(());
+                }
+                let read = started.elapsed();
+                if !window.enter(block.index) {
+                    return Ok(());
+                }
+                let done = work(&mut worker, &block, read)?;
                 let mut settling = lock(&settling);
                 let (early, settle) = &mut *settling;
                 early.put(block.index, done);
@@ -46,7 +55,6 @@ impl Pass<'_> {
                 self.progress.bytes.fetch_add(block.stored_bytes(), Ordering::Relaxed);
                 window.leave(block.index);
             }
-            Ok(())
         };
         rayon::scope(|scope| {
             for _ in 0..self.threads {
