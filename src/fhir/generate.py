@@ -15,6 +15,8 @@ import sys
 SYSTEM = "http://hl7.org/fhirpath/System."
 # Primitive types of R5 that servers and constants of views use already.
 LATER = ["integer64 Element"]
+# What a server added to the copy of the definitions that we have, and HL7's R4 has not.
+FOREIGN = {f"Meta.{name}" for name in ("project", "author", "onBehalfOf", "account", "accounts", "compartment", "deleted")}
 
 
 def definitions(folder):
@@ -48,6 +50,8 @@ def lines(sd):
         owner, name = path.rsplit(".", 1)
         if element.get("base", {}).get("path", path) != path:
             continue  # inherited
+        if path in FOREIGN:
+            continue
         if sd["kind"] == "primitive-type":
             continue  # the value itself
         types = type_names(element, path)
