@@ -228,16 +228,26 @@ mod tests {
         Ok(flattener.finish().0.num_rows())
     }
 
+    /// A questionnaire's item with others within it, one within the other: as deep as lines may be.
+    fn deep_item() -> Value {
+        (0..500).fold(json!({ "linkId": "x" }), |item, _| json!({ "linkId": "x", "item": [item] }))
+    }
+
+    #[test]
+    fn deep_twins_are_compared_level_by_level() {
+        let twins =
+            json!({ "resourceType": "QuestionnaireResponse", "item": [deep_item(), deep_item()] });
+        let select = json!([{ "forEach": "item.distinct()", "column": [{ "name": "l", "path": "linkId" }] }]);
+        let view = json!({ "resource": "QuestionnaireResponse", "select": select });
+        assert_eq!(rows(&view, &twins), Ok(1));
+    }
+
     #[test]
     fn hostile_views_are_stopped() {
         let id = json!({ "column": [{ "name": "id", "path": "id" }] });
         let name = |n| json!({ "forEach": "name", "column": [{ "name": format!("n{n}"), "path": "text" }] });
         let names: Vec<_> = (0..60).map(name).collect();
-        let mut deep = json!({ "linkId": "x" });
-        for _ in 0..40 {
-            deep = json!({ "linkId": "x", "item": [deep] });
-        }
-        let item = json!({ "resourceType": "QuestionnaireResponse", "item": [deep] });
+        let item = json!({ "resourceType": "QuestionnaireResponse", "item": [deep_item()] });
         let twice =
             json!([{ "repeat": ["item", "item"], "column": [{ "name": "l", "path": "linkId" }] }]);
         let patient = json!({ "resourceType": "Patient", "name": [{}, {}] });

@@ -3,7 +3,7 @@
 
 use bumpalo::Bump;
 use kiln_fuzz::fhirpath::{
-    Compiler, Context, Document, Expr, Item, Literal, Names, Static, SyntaxError, Temporal,
+    Compiler, Context, Document, Expr, Item, Literal, Names, Static, SyntaxError, System, Temporal,
     Unresolved,
 };
 use kiln_fuzz::{bound, fhir::Type, mutate, resources};
@@ -12,13 +12,14 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 struct Constants;
 
 impl Names for Constants {
-    fn constant(&self, name: &str) -> Option<Literal> {
-        Some(match name {
+    fn constant(&self, name: &str) -> Option<(Literal, Option<System>)> {
+        let value = match name {
             "n" => Literal::Integer(i64::MIN),
             "s" => Literal::String("🦀 text".into()),
             "t" => Literal::Temporal(Temporal::literal("2024-02-29T23:59:60.9+14:00")?),
             _ => return None,
-        })
+        };
+        Some((value, None))
     }
 
     fn constants(&self) -> Vec<String> {
