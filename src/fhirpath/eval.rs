@@ -351,7 +351,11 @@ pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'
     let Item::Element(parent) = item else { return &[] };
     let Some(of) = parent.of.map(|of| concrete(of, parent.at, cx.doc)) else { return &[] };
     let holder = if of.is_primitive() { parent.companion } else { parent.at };
-    for (name, _) in cx.doc.entries(holder) {
+    for (name, at) in cx.doc.entries(holder) {
+        // Of duplicate keys the last counts.
+        if cx.doc.child(holder, name) != Some(at) {
+            continue;
+        }
         let plain = name.strip_prefix('_').unwrap_or(name);
         // `_name` beside `name` is no child of its own.
         if plain.len() < name.len() && cx.doc.child(holder, plain).is_some() {

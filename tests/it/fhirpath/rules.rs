@@ -730,6 +730,8 @@ fn components_tree_and_utilities() {
     let absent = json!({ "resourceType": "Patient", "id": "p", "active": true,
         "_gender": { "id": "g", "extension": [{ "url": "u", "valueCode": "unknown" }] } })
     .to_string();
+    let twice = r#"{"resourceType":"Patient","id":"p","active":true,"id":"q"}"#;
+    check_all(twice, &[("children().count()", json!([2])), ("children().first()", json!([true]))]);
     check_all(
         &absent,
         &[
