@@ -349,6 +349,16 @@ fn branches_of_a_union_fill_the_same_columns() {
 }
 
 #[test]
+fn names_that_nothing_has_are_doubted() {
+    hinted(&one("Patient", &column("a", "zodiac")), "R4 does not have it, so it gives nothing");
+    let within = json!({ "forEach": "name", "column": [column("b", "birthDate")] });
+    hinted(
+        &json!({ "resource": "Patient", "select": [within] }),
+        "it gives nothing; that of the resource is `%resource.birthDate`",
+    );
+}
+
+#[test]
 fn the_declared_type_is_one_that_the_path_gives() {
     let is = |of: &str, given: &str| {
         vec![format!(
@@ -439,12 +449,6 @@ fn the_declared_type_is_one_that_the_path_gives() {
         let expected = is(of, given);
         warned(&one(resource, &typed(path, of)), &[&expected[0]]);
     }
-    let within = json!({ "forEach": "name", "column": [column("b", "birthDate")] });
-    hinted(
-        &json!({ "resource": "Patient", "select": [within] }),
-        "it gives nothing; that of the resource is `%resource.birthDate`",
-    );
-    hinted(&one("Patient", &column("a", "zodiac")), "R4 does not have it, so it gives nothing");
     hinted(&one("Patient", &typed("id", "strng")), "did you mean `string`?");
     hinted(&one("Patient", &typed("id", "humanname")), "did you mean `HumanName`?");
     warned(
