@@ -14,12 +14,14 @@
 //!
 //! - [`sample`]: a synthetic population, written as a server would export it.
 //! - [`ingest`]: files → splits → blocks of lines → parsed tapes; every line ends as a resource, a reject or a blank.
-//! - [`fhir`]: the R4 element table: which elements a type has, of which types, whether they repeat.
+//! - [`fhir`]: the R4 element table: which elements a type has, of which types, whether they repeat; and what the text
+//!   of a Reference points at.
 //! - [`fhirpath`]: expressions, compiled once and run on the tape.
 //! - [`flatten`]: ViewDefinitions, compiled; resources → rows → columns → record batches.
 //! - [`warehouse`]: Parquet encoding, staging, Delta commits; the only module that knows paths.
 //! - [`query`]: SQL over the tables, and how results are written.
-//! - [`pipeline`]: what a `pipelines/*.toml` says, and one run of it: the only module that knows the order of stages.
+//! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it, and the audit of an export's data: the only module that
+//!   knows the order of stages.
 //! - [`cli`]: the command line; the only module that prints.
 //! - [`error`] and [`suggest`] belong to all.
 //!
@@ -35,7 +37,7 @@
 //! 3. **Same input, same output**, whatever the number of threads: work is numbered by the input, and put in order.
 //! 4. **Parse once.** One pass over a file feeds every view; memory is bounded by threads, not by input.
 //! 5. **Lossless by default.** Text is as written, `1.50` stays `1.50`; what a typed column cannot hold is null and
-//!    counted.
+//!    counted, and so is a reference that has no key.
 //! 6. **Checked before the first byte.** Mistakes in pipelines, views and queries are refused at load, with their place.
 //! 7. **PHI stays out** of logs and errors.
 
