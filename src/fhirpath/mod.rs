@@ -23,6 +23,7 @@ mod temporal;
 mod typing;
 mod units;
 mod value;
+mod walk;
 
 use std::cell::RefCell;
 use std::fmt;

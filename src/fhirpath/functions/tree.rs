@@ -1,8 +1,9 @@
 //! FHIRPath, section "Tree navigation".
 
 use super::{Function, Gives, Scope};
-use crate::fhirpath::eval::{self, Call, Evaluated};
+use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::value::Item;
+use crate::fhirpath::walk;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
@@ -24,7 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 fn children<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let mut found = call.cx.list();
     for item in call.input {
-        found.extend(eval::all_children(*item, call.cx));
+        found.extend(walk::all_children(*item, call.cx));
     }
     Ok(found.into_bump_slice())
 }
@@ -34,10 +35,10 @@ fn descendants<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let mut found = call.cx.list();
     let mut waiting: Vec<Item<'a>> = Vec::new();
     for item in call.input {
-        waiting.extend(eval::all_children(*item, call.cx).iter().rev());
+        waiting.extend(walk::all_children(*item, call.cx).iter().rev());
         while let Some(next) = waiting.pop() {
             found.push(next);
-            waiting.extend(eval::all_children(next, call.cx).iter().rev());
+            waiting.extend(walk::all_children(next, call.cx).iter().rev());
         }
     }
     Ok(found.into_bump_slice())

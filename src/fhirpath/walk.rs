@@ -1,0 +1,170 @@
+//! The way from an element to those that the names of a path lead to, on the tape.
+
+use bumpalo::collections::Vec as ArenaVec;
+
+use super::document::Document;
+use super::eval::{Context, Evaluated};
+use super::expr::{Expr, ExprKind, Key, Step};
+use super::value::{Collection, Element, Item};
+use crate::fhir::Type;
+
+/// The values at the end of a path.
+pub(super) fn path<'a>(
+    input: &'a Expr,
+    steps: &'a [Step],
+    first: bool,
+    this: Item<'a>,
+    cx: &Context<'a>,
+) -> Evaluated<'a> {
+    let limit = if first { 1 } else { usize::MAX };
+    let mut found = Found { items: cx.list(), limit };
+    if let ExprKind::This = input.kind {
+        walk(this, steps, &mut found, cx.doc);
+    } else {
+        for item in input.eval(this, cx)? {
+            walk(*item, steps, &mut found, cx.doc);
+        }
+    }
+    Ok(found.items.into_bump_slice())
+}
+
+struct Found<'a> {
+    items: ArenaVec<'a, Item<'a>>,
+    limit: usize,
+}
+
+/// Follows the names from one item, depth first, so that `first` can stop early.
+fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Document<'a>) {
+    let Some((step, rest)) = steps.split_first() else {
+        found.items.push(item);
+        return;
+    };
+    let Item::Element(element) = item else { return };
+    let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return };
+    let exact = step.routes.iter().find(|r| r.from == of);
+    // An Age is walked as the Quantity that it was foreseen to be.
+    if let Some(route) = exact.or_else(|| step.routes.iter().find(|r| of.is_a(r.from))) {
+        for key in &route.keys {
+            children(element, key, rest, found, doc);
+        }
+    } else {
+        dynamic(element, of, step, rest, found, doc);
+    }
+}
+
+/// Abstract types (`contained`, entries of Bundles) become what the resource says it is.
+pub(super) fn concrete(of: Type, at: u32, doc: &Document<'_>) -> Type {
+    if !matches!(of.name(), "Resource" | "DomainResource") {
+        return of;
+    }
+    let named = doc.child(at, "resourceType").and_then(|t| doc.text(t)).and_then(Type::named);
+    named.unwrap_or(of)
+}
+
+/// A type that the resolver did not foresee: bound here, as the resolver would.
+fn dynamic<'a>(
+    element: Element,
+    of: Type,
+    step: &Step,
+    rest: &'a [Step],
+    found: &mut Found<'a>,
+    doc: &Document<'a>,
+) {
+    let (declared, types) = match (of.element(&step.name), of.choice_key(&step.name)) {
+        (Some(declared), _) => (declared, declared.types.as_slice()),
+        (None, Some((declared, of))) => {
+            let at = declared.types.iter().position(|t| *t == of).unwrap_or_default();
+            (declared, &declared.types[at..=at])
+        }
+        (None, None) => return,
+    };
+    for of in types {
+        let key = Key { name: declared.key(*of).into(), of: *of, primitive: of.is_primitive() };
+        children(element, &key, rest, found, doc);
+    }
+}
+
+/// The values of one JSON key, and of `_key` beside it if they are primitives.
+fn children<'a>(
+    parent: Element,
+    key: &Key,
+    rest: &'a [Step],
+    found: &mut Found<'a>,
+    doc: &Document<'a>,
+) {
+    let holder =
+        if parent.of.is_some_and(Type::is_primitive) { parent.companion } else { parent.at };
+    let (mut value, mut companion) = (Element::ABSENT, Element::ABSENT);
+    for (name, at) in doc.entries(holder) {
+        if name == &*key.name {
+            value = at;
+        } else if key.primitive && name.strip_prefix('_') == Some(&key.name) {
+            companion = at;
+        }
+    }
+    if companion != Element::ABSENT {
+        return with_companions(value, companion, key.of, rest, found, doc);
+    }
+    if value == Element::ABSENT {
+        return;
+    }
+    for at in doc.elements(value) {
+        if found.items.len() >= found.limit {
+            return;
+        }
+        if doc.present(at) {
+            let element = Element { at, companion, of: Some(key.of) };
+            walk(Item::Element(element), rest, found, doc);
+        }
+    }
+}
+
+/// All elements that an item has, with their types, in the order of the text.
+pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'a> {
+    let mut found = Found { items: cx.list(), limit: usize::MAX };
+    let Item::Element(parent) = item else { return &[] };
+    let Some(of) = parent.of.map(|of| concrete(of, parent.at, cx.doc)) else { return &[] };
+    let holder = if of.is_primitive() { parent.companion } else { parent.at };
+    for (name, at) in cx.doc.entries(holder) {
+        // Of duplicate keys the last counts.
+        if cx.doc.child(holder, name) != Some(at) {
+            continue;
+        }
+        let plain = name.strip_prefix('_').unwrap_or(name);
+        // `_name` beside `name` is no child of its own.
+        if plain.len() < name.len() && cx.doc.child(holder, plain).is_some() {
+            continue;
+        }
+        let declared = match of.element(plain) {
+            Some(element) => element.types.first().copied().filter(|_| !element.choice),
+            None => of.choice_key(plain).map(|(_, of)| of),
+        };
+        let Some(of) = declared else { continue };
+        let key = Key { name: plain.into(), of, primitive: of.is_primitive() };
+        children(parent, &key, &[], &mut found, cx.doc);
+    }
+    found.items.into_bump_slice()
+}
+
+/// Primitives and their extensions, which stand side by side; one of the two may be null or missing.
+fn with_companions<'a>(
+    value: u32,
+    companion: u32,
+    of: Type,
+    rest: &'a [Step],
+    found: &mut Found<'a>,
+    doc: &Document<'a>,
+) {
+    let (mut values, mut companions) = (doc.elements(value), doc.elements(companion));
+    loop {
+        let (at, beside) = (values.next(), companions.next());
+        if (at.is_none() && beside.is_none()) || found.items.len() >= found.limit {
+            return;
+        }
+        let present = |at: Option<u32>| at.filter(|at| doc.present(*at)).unwrap_or(Element::ABSENT);
+        let element = Element { at: present(at), companion: present(beside), of: Some(of) };
+        if element.at != Element::ABSENT || element.companion != Element::ABSENT {
+            walk(Item::Element(element), rest, found, doc);
+        }
+    }
+}
