@@ -51,6 +51,9 @@ const FOUND: &[(&str, &str, &str, &[&str])] = &[
         "value.ofType(Age).value",
         &["3"],
     ),
+    // A number is a quantity of the unit `1`, so `repeat` takes only the first of both.
+    ("{}", r#""valueQuantity":{"value":1}"#, "repeat(value).count()", &["1"]),
+    ("{}", r#""valueQuantity":{"value":1,"unit":"a"}"#, "repeat(value).count()", &["2"]),
     // An element without a value adds no entry.
     ("{}", r#""status":[null,"b"],"_status":[{"id":"x"}]"#, "status", &["b"]),
 ];

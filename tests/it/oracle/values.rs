@@ -124,6 +124,10 @@ impl Value<'_> {
             Json::Text(text) => text_of_type(text, element.of.name()),
             quantity @ Json::Object(_) if element.of.is_a(Type::named("Quantity").unwrap()) => {
                 let Some(Json::Number(value)) = quantity.get("value") else { return None };
+                // `<5` is no number.
+                if quantity.get("comparator").is_some() {
+                    return None;
+                }
                 let unit = quantity.get_text("code").or_else(|| quantity.get_text("unit"));
                 System::Quantity(Decimal::of(value), unit.unwrap_or("1").to_owned())
             }
@@ -140,6 +144,11 @@ impl Value<'_> {
             }
             (Some(System::Quantity(a, x)), Some(System::Quantity(b, y))) => {
                 (x == y).then_some(a == b)
+            }
+            // A number is a quantity of the unit `1`.
+            (Some(System::Quantity(a, x)), Some(System::Number(b)))
+            | (Some(System::Number(b)), Some(System::Quantity(a, x))) => {
+                (x == "1").then_some(a == b)
             }
             (Some(a), Some(b)) => Some(a == b),
             _ => match (self, other) {
