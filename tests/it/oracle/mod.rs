@@ -1,7 +1,7 @@
 //! The compiled view and an evaluator by the book agree, cell by cell, on generated resources and views.
 //!
 //! The oracle works on JSON trees and expression trees of its own; it shares only the table of FHIR's elements with
-//! Kiln. `KILN_CASES` sets the number of cases.
+//! Kiln. The cases are the same in every run; `KILN_CASES` asks for so many others.
 
 mod choices;
 mod decimals;
