@@ -127,6 +127,14 @@ impl Type {
         std::iter::successors(Some(self), |t| t.parent()).flat_map(|t| t.entry().elements.iter())
     }
 
+    /// The element whose values stand under a JSON key, and their type: `name`, or `valueQuantity` of a choice.
+    pub fn at_key(self, key: &str) -> Option<(&'static Element, Type)> {
+        match self.element(key).filter(|element| !element.choice) {
+            Some(element) => Some((element, *element.types.first()?)),
+            None => self.choice_key(key),
+        }
+    }
+
     /// The choice element and type that a JSON key such as `valueQuantity` stands for.
     pub fn choice_key(self, key: &str) -> Option<(&'static Element, Type)> {
         self.elements().filter(|e| e.choice && key.starts_with(e.name)).find_map(|e| {

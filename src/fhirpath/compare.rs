@@ -10,7 +10,6 @@ use super::document::Document;
 use super::temporal::TemporalKind;
 use super::units;
 use super::value::{Element, Item, QuantityRef, as_decimal, is_quantity, is_temporal};
-use crate::fhir::Type;
 
 /// FHIRPath `=` of two items: `None` is empty, where precision, time zone or unit does not allow an answer.
 pub(super) fn equal<'a>(a: Item<'a>, b: Item<'a>, doc: &Document<'a>) -> Option<bool> {
@@ -210,7 +209,7 @@ fn same_trees<'a>(a: Element, b: Element, doc: &Document<'a>, same: Same) -> Opt
             // often at every level.
             let last = doc.entries(left).filter(|(key, at)| doc.child(left, key) == Some(*at));
             every(last.map(|(key, at)| match doc.child(right, key) {
-                Some(other) => lists(at, other, child_type(a.of, key)),
+                Some(other) => lists(at, other, a.of.and_then(|of| Some(of.at_key(key)?.1))),
                 None => Some(false),
             }))
         }
@@ -221,14 +220,6 @@ fn same_trees<'a>(a: Element, b: Element, doc: &Document<'a>, same: Same) -> Opt
             Some(Node::Static(StaticNode::Null)) | None,
         ) => Some(true),
         _ => Some(false),
-    }
-}
-
-fn child_type(of: Option<Type>, key: &str) -> Option<Type> {
-    let of = of?;
-    match of.element(key) {
-        Some(element) => element.types.first().copied().filter(|_| !element.choice),
-        None => of.choice_key(key).map(|(_, of)| of),
     }
 }
 

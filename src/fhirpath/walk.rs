@@ -135,11 +135,7 @@ pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'
         if plain.len() < name.len() && cx.doc.child(holder, plain).is_some() {
             continue;
         }
-        let declared = match of.element(plain) {
-            Some(element) => element.types.first().copied().filter(|_| !element.choice),
-            None => of.choice_key(plain).map(|(_, of)| of),
-        };
-        let Some(of) = declared else { continue };
+        let Some((_, of)) = of.at_key(plain) else { continue };
         let key = Key { name: plain.into(), of, primitive: of.is_primitive() };
         children(parent, &key, &[], &mut found, cx.doc);
     }

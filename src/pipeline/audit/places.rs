@@ -177,11 +177,7 @@ impl Place {
     }
 
     fn element(&self, at: At, key: &str) -> Option<Self> {
-        let plain = self.of.element(key).filter(|element| !element.choice);
-        let (element, of) = match plain {
-            Some(element) => (element, *element.types.first()?),
-            None => self.of.choice_key(key)?,
-        };
+        let (element, of) = self.of.at_key(key)?;
         Some(Self::new(at, key.to_owned(), of, element.many))
     }
 }
