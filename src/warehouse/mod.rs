@@ -66,8 +66,17 @@ pub struct TableSnapshot {
 /// The right to write to a warehouse, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    /// Closing the file gives the lock back, also when the process is killed.
-    _file: File,
+    /// Its lock ends with the process at the latest, also when that is killed.
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file would not do: a child process just being started holds a copy of it until its program is
+    /// loaded, and the lock with it.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked when the file is closed.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Warehouse {
@@ -107,7 +116,7 @@ impl Warehouse {
         durable::create_folder(&self.own_folder())?;
         let file = durable::create_file(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock { file }),
             Err(TryLockError::Error(e)) => Err(durable::output_error("lock", &path, e)),
             Err(TryLockError::WouldBlock) => Err(Error::new(
                 ErrorKind::Output,

@@ -273,6 +273,17 @@ fn two_runs_cannot_write_at_once() {
     warehouse.begin("run-2").unwrap();
 }
 
+/// What a child process holds between its making and the loading of its program.
+#[test]
+fn a_copy_of_the_file_does_not_hold_the_lock() {
+    let (_folder, warehouse) = warehouse();
+    let lock = warehouse.lock().unwrap();
+    let copy = lock.file.try_clone().unwrap();
+    drop(lock);
+    warehouse.lock().unwrap();
+    drop(copy);
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_an_input_error() {
     let (folder, warehouse) = warehouse();
