@@ -305,7 +305,7 @@ impl Iterator for Elements<'_> {
 }
 
 /// Nodes that a value takes on the tape.
-fn width(node: &Node<'_>) -> usize {
+pub(super) fn width(node: &Node<'_>) -> usize {
     match node {
         Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
         Node::String(_) | Node::Static(_) => 1,

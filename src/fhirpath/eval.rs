@@ -11,6 +11,7 @@ use super::expr::{Expr, ExprKind, Kind, System};
 use super::operators;
 use super::references::{self, Unresolved};
 use super::temporal::{Temporal, TemporalKind};
+use super::trie::{self, Captured, Trie};
 use super::value::{Collection, Element, Item};
 use super::walk::{self, concrete};
 use crate::fhir::Type;
@@ -56,6 +57,8 @@ pub struct Context<'a> {
     pub resource: Type,
     /// `%context`: what the whole expression is evaluated on: the resource, or an item of the view's iteration.
     pub focus: Item<'a>,
+    /// What the plain paths from `focus` lead to.
+    pub captured: Option<Captured<'a>>,
     /// `%rowIndex`: place in the innermost iteration of the view.
     pub row_index: i64,
     /// `$index`: place in the innermost iteration of the expression.
@@ -77,7 +80,24 @@ impl<'a> Context<'a> {
         unresolved: &'a Unresolved,
     ) -> Self {
         let focus = Item::Element(doc.root_element(Some(resource)));
-        Self { doc, resource, focus, row_index: 0, index: 0, total: &[], environment, unresolved }
+        Self {
+            doc,
+            resource,
+            focus,
+            captured: None,
+            row_index: 0,
+            index: 0,
+            total: &[],
+            environment,
+            unresolved,
+        }
+    }
+
+    /// The context of one item of an iteration, whose expressions have their plain paths in `trie`.
+    #[must_use]
+    pub fn on(&self, focus: Item<'a>, row_index: usize, trie: Option<&'a Trie>) -> Self {
+        let captured = trie.and_then(|trie| trie.walk(focus, self.doc));
+        Self { focus, captured, row_index: row_index as i64, ..*self }
     }
 
     /// Puts one item into the arena.
@@ -115,6 +135,8 @@ impl Expr {
     pub fn eval<'a>(&'a self, this: Item<'a>, cx: &Context<'a>) -> Evaluated<'a> {
         match &self.kind {
             ExprKind::Path { input, steps, first } => walk::path(input, steps, *first, this, cx),
+            ExprKind::Captured { slot, path } => trie::values(*slot, path, this, cx),
+            ExprKind::CapturedKey { call, .. } => call.eval(this, cx),
             ExprKind::Literal(literal) => Ok(cx.one(literal.item())),
             ExprKind::Empty => Ok(&[]),
             // `iif` without an input has no `$this`.

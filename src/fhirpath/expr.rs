@@ -38,6 +38,16 @@ pub(super) enum ExprKind {
         steps: Vec<Step>,
         first: bool,
     },
+    /// A path whose values are in a slot of the trie of the focus, unless its walk gave up.
+    Captured {
+        slot: u8,
+        path: Box<Expr>,
+    },
+    /// `getResourceKey()` of the focus, whose `id` is in a slot.
+    CapturedKey {
+        slot: u8,
+        call: Box<Expr>,
+    },
     Call {
         function: &'static Function,
         input: Box<Expr>,
@@ -79,6 +89,14 @@ pub(super) struct Step {
     pub(super) routes: Vec<Route>,
     /// Whether values of other types can come here, such as contained resources.
     pub(super) open: bool,
+}
+
+impl Step {
+    /// What was foreseen for values of this type. An Age is walked as the Quantity that it was foreseen to be.
+    pub(super) fn route(&self, of: Type) -> Option<&Route> {
+        let exact = self.routes.iter().find(|r| r.from == of);
+        exact.or_else(|| self.routes.iter().find(|r| of.is_a(r.from)))
+    }
 }
 
 /// The JSON keys of an element on one type: one, but for choices.

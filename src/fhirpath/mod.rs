@@ -20,6 +20,7 @@ mod references;
 mod resolve;
 mod steps;
 mod temporal;
+mod trie;
 mod typing;
 mod units;
 mod value;
@@ -35,6 +36,7 @@ pub use expr::{Expr, Kind, Static, System};
 pub use references::Unresolved;
 pub use resolve::Names;
 pub use temporal::{Precision, Temporal, TemporalKind};
+pub use trie::{Captured, Ready, Trie};
 pub use value::{Collection, Element, Item, Literal, Quantity, QuantityRef, decimal};
 
 use crate::fhir::Type;

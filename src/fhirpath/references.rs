@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::eval::Context;
-use super::value::{Collection, Item};
+use super::value::{Collection, Element, Item};
 use crate::fhir::{Target, Type, Unresolvable};
 
 /// Counts of references that gave no key: for each place where an expression asks for keys, by reason.
@@ -41,14 +41,27 @@ pub(super) fn keys<'a>(
 ) -> Collection<'a> {
     let mut keys = cx.list();
     for item in references {
-        let Item::Element(element) = item else { continue };
-        let literal = cx.doc.child(element.at, "reference").and_then(|r| cx.doc.text(r));
-        match literal.map_or(Err(Unresolvable::NotLiteral), |r| key(r, wanted, cx)) {
-            Ok(key) => keys.extend(key.map(Item::String)),
-            Err(reason) => cx.unresolved.add(place, reason),
-        }
+        let Item::Element(element) = *item else { continue };
+        keys.extend(key_of(element, wanted, place, cx).map(Item::String));
     }
     keys.into_bump_slice()
+}
+
+/// The key of one Reference's target; why there is none, is counted.
+pub(super) fn key_of<'a>(
+    reference: Element,
+    wanted: Option<Type>,
+    place: usize,
+    cx: &Context<'a>,
+) -> Option<&'a str> {
+    let literal = cx.doc.child(reference.at, "reference").and_then(|r| cx.doc.text(r));
+    match literal.map_or(Err(Unresolvable::NotLiteral), |r| key(r, wanted, cx)) {
+        Ok(key) => key,
+        Err(reason) => {
+            cx.unresolved.add(place, reason);
+            None
+        }
+    }
 }
 
 /// The id that a literal reference names; nothing if it is of another type than wanted.

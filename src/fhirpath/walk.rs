@@ -41,9 +41,7 @@ fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Docu
     };
     let Item::Element(element) = item else { return };
     let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return };
-    let exact = step.routes.iter().find(|r| r.from == of);
-    // An Age is walked as the Quantity that it was foreseen to be.
-    if let Some(route) = exact.or_else(|| step.routes.iter().find(|r| of.is_a(r.from))) {
+    if let Some(route) = step.route(of) {
         for key in &route.keys {
             children(element, key, rest, found, doc);
         }
@@ -52,9 +50,14 @@ fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Docu
     }
 }
 
+/// Whether only the resource tells the type.
+pub(super) fn is_abstract(of: Type) -> bool {
+    matches!(of.name(), "Resource" | "DomainResource")
+}
+
 /// Abstract types (`contained`, entries of Bundles) become what the resource says it is.
 pub(super) fn concrete(of: Type, at: u32, doc: &Document<'_>) -> Type {
-    if !matches!(of.name(), "Resource" | "DomainResource") {
+    if !is_abstract(of) {
         return of;
     }
     let named = doc.child(at, "resourceType").and_then(|t| doc.text(t)).and_then(Type::named);

@@ -15,7 +15,7 @@ use simd_json::{Node, StaticNode};
 
 use super::cell_type::{CellType, Family, family};
 use super::decimal::fixed_point;
-use crate::fhirpath::{Document, Item};
+use crate::fhirpath::{Document, Item, Ready};
 
 /// A column of a view.
 #[derive(Debug, Clone)]
@@ -54,8 +54,28 @@ fn item_field(cell: CellType) -> FieldRef {
     Arc::new(Field::new("item", cell.arrow(), true))
 }
 
-/// The value of a cell: `None` in the null row of `forEachOrNull`, else the values of the column's path.
-pub(super) type Cell<'a> = Option<&'a [Item<'a>]>;
+/// What goes into one cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'a> {
+    /// That of the null row of `forEachOrNull`.
+    Null,
+    /// The values of the column's expression.
+    Values(&'a [Item<'a>]),
+    /// Its one value or none, found by the walk over the focus.
+    Ready(Ready<'a>),
+}
+
+impl<'a> Cell<'a> {
+    /// The first value, which is the only one.
+    fn single(self) -> Option<Item<'a>> {
+        match self {
+            Self::Null | Self::Ready(Ready::Nothing) => None,
+            Self::Values(items) => items.first().copied(),
+            Self::Ready(Ready::Element(element)) => Some(Item::Element(element)),
+            Self::Ready(Ready::Text(text)) => Some(Item::String(text)),
+        }
+    }
+}
 
 /// Takes the cells of one column.
 pub(super) struct ColumnBuilder {
@@ -101,15 +121,16 @@ impl ColumnBuilder {
     pub(super) fn append(&mut self, cell: Cell<'_>, doc: &Document<'_>) {
         if let Some(lists) = &mut self.lists {
             let mut end = lists.offsets.last().copied().unwrap_or(0);
-            for item in cell.unwrap_or_default().iter().filter(|i| is_present(**i, doc)) {
+            let one = cell.single();
+            let items = if let Cell::Values(items) = cell { items } else { one.as_slice() };
+            for item in items.iter().filter(|i| is_present(**i, doc)) {
                 self.cast_failures += u64::from(!self.values.append(Some(*item), doc));
                 end += 1;
             }
             lists.offsets.push(end);
-            lists.valid.append(cell.is_some());
+            lists.valid.append(!matches!(cell, Cell::Null));
         } else {
-            let item = cell.and_then(|items| items.first().copied());
-            self.cast_failures += u64::from(!self.values.append(item, doc));
+            self.cast_failures += u64::from(!self.values.append(cell.single(), doc));
         }
     }
 

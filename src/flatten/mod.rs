@@ -29,7 +29,7 @@ pub use select::ReferencePath;
 
 use crate::fhir::{self, Type, Unresolvable};
 use crate::fhirpath::{
-    Compiler, Context, Document, Environment, EvalError, Expr, Item, Static, Unresolved,
+    Compiler, Context, Document, Environment, EvalError, Expr, Item, Static, Trie, Unresolved,
 };
 use column::ColumnBuilder;
 use constant::Constants;
@@ -54,6 +54,8 @@ pub struct View {
     /// Criteria, with their text.
     filters: Vec<(Expr, String)>,
     select: Select,
+    /// The plain paths from the resource.
+    trie: Trie,
 }
 
 impl View {
@@ -72,14 +74,17 @@ impl View {
         let constants = Constants::read(&definition.constants, &mut problems);
         let mut builder = Builder::new(Compiler::new(resource, &constants), &mut problems);
         let filter = |f| builder.filter(f, &focus).map(|expr| (expr, f.text.clone()));
-        let filters = definition.filters.iter().filter_map(filter).collect();
-        let select = builder.root(&definition.selects, &focus);
+        let mut filters: Vec<_> = definition.filters.iter().filter_map(filter).collect();
+        let mut select = builder.root(&definition.selects, &focus);
         let (columns, references) = (builder.columns, builder.references);
         constants.check_use(&definition.constants, &mut problems);
         check_names(&columns, &mut problems);
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
+        let mut trie = Trie::new(resource);
+        filters.iter_mut().for_each(|(filter, _)| filter.put_into(&mut trie));
+        select.put_into(&mut trie);
         let name = definition.name.unwrap_or_default();
         let columns = columns.into_iter().map(|c| c.column).collect();
         Ok((
@@ -91,6 +96,7 @@ impl View {
                 references,
                 filters,
                 select,
+                trie,
             },
             problems,
         ))
@@ -237,6 +243,7 @@ impl<'v> Flattener<'v> {
         let Source { nodes, root, raw, base } = source;
         let doc = Document::new(nodes, root as u32, raw, base, &self.arena);
         let cx = Context::new(&doc, self.view.resource, &self.environment, &self.unresolved);
+        let cx = cx.on(cx.focus, 0, Some(&self.view.trie));
         let added = append(self.view, &cx, &mut self.builders);
         if let (Some(key), Ok(rows @ 1..)) = (&mut self.key, &added) {
             let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));

@@ -43,13 +43,7 @@ impl Select {
             Iteration::Once => self.add(focus, cx, &mut rows)?,
             Iteration::ForEach { path, text, or_null } => {
                 let items = path.eval(focus, cx).map_err(|e| e.within(text))?;
-                for (i, item) in items.iter().enumerate() {
-                    self.add(
-                        *item,
-                        &Context { focus: *item, row_index: i as i64, ..*cx },
-                        &mut rows,
-                    )?;
-                }
+                self.add_items(items, cx, &mut rows)?;
                 if items.is_empty() && *or_null {
                     self.add_null_row(&mut rows);
                 }
@@ -58,16 +52,23 @@ impl Select {
                 let mut found = ArenaVec::new_in(cx.doc.arena);
                 let descended = descend(paths, focus, cx, 0, &mut found);
                 descended.map_err(|e| e.within(texts))?;
-                for (i, item) in found.iter().enumerate() {
-                    self.add(
-                        *item,
-                        &Context { focus: *item, row_index: i as i64, ..*cx },
-                        &mut rows,
-                    )?;
-                }
+                self.add_items(&found, cx, &mut rows)?;
             }
         }
         Ok(rows)
+    }
+
+    /// Adds the rows of each item of an iteration.
+    fn add_items<'a>(
+        &'a self,
+        items: &[Item<'a>],
+        cx: &Context<'a>,
+        rows: &mut Rows<'a>,
+    ) -> Result<(), EvalError> {
+        for (i, item) in items.iter().enumerate() {
+            self.add(*item, &cx.on(*item, i, self.trie.as_ref()), rows)?;
+        }
+        Ok(())
     }
 
     /// Adds the rows of one focus: its own cells, times the rows of each nested select, times those of the union.
@@ -109,11 +110,11 @@ impl Select {
         cells: &mut ArenaVec<'a, Cell<'a>>,
     ) -> Result<(), EvalError> {
         for column in &self.columns {
-            let values = column.expr.eval(focus, cx).map_err(|e| e.within(&column.text))?;
-            if values.len() > 1 && !column.collection {
-                return Err(several(column, values.len()));
-            }
-            cells.push(Some(values));
+            let cell = match column.expr.ready(cx) {
+                Some(ready) => Cell::Ready(ready),
+                None => Cell::Values(column.values(focus, cx)?),
+            };
+            cells.push(cell);
         }
         Ok(())
     }
@@ -121,7 +122,7 @@ impl Select {
     /// One row of nulls, whatever is nested; only `%rowIndex` is 0 in it.
     fn add_null_row(&self, rows: &mut Rows<'_>) {
         let start = rows.cells.len();
-        rows.cells.resize(start + self.end - self.start, None);
+        rows.cells.resize(start + self.end - self.start, Cell::Null);
         self.zero_row_indexes(self.start, &mut rows.cells[start..]);
         rows.count += 1;
     }
@@ -129,12 +130,26 @@ impl Select {
     fn zero_row_indexes(&self, origin: usize, row: &mut [Cell<'_>]) {
         for (i, column) in self.columns.iter().enumerate() {
             if column.expr.is_row_index() {
-                row[self.start - origin + i] = Some(&ZERO);
+                row[self.start - origin + i] = Cell::Values(&ZERO);
             }
         }
         for inner in self.nested.iter().chain(self.unions.first()) {
             inner.zero_row_indexes(origin, row);
         }
+    }
+}
+
+impl ColumnExpr {
+    fn values<'a>(
+        &'a self,
+        focus: Item<'a>,
+        cx: &Context<'a>,
+    ) -> Result<&'a [Item<'a>], EvalError> {
+        let values = self.expr.eval(focus, cx).map_err(|e| e.within(&self.text))?;
+        if values.len() > 1 && !self.collection {
+            return Err(several(self, values.len()));
+        }
+        Ok(values)
     }
 }
 

@@ -5,18 +5,54 @@ use super::column::Column;
 use super::column_rules;
 use super::problem::Problem;
 use super::view_definition::{ColumnDefinition, Expression, IterationDefinition, SelectDefinition};
-use crate::fhirpath::{Compiler, Expr, Kind, Static, SyntaxError};
+use crate::fhir::Type;
+use crate::fhirpath::{Compiler, Expr, Kind, Static, SyntaxError, Trie};
 
 /// A select, compiled. Its rows fill the columns from `start` to `end`, in this order: its own, those of the nested
 /// selects, those of the union (SQL on FHIR, "Column Ordering").
 #[derive(Debug)]
 pub(super) struct Select {
     pub(super) iteration: Iteration,
+    /// The plain paths from each item of the iteration; those of [`Iteration::Once`] are with whoever has its focus.
+    pub(super) trie: Option<Trie>,
     pub(super) columns: Vec<ColumnExpr>,
     pub(super) nested: Vec<Select>,
     pub(super) unions: Vec<Select>,
     pub(super) start: usize,
     pub(super) end: usize,
+}
+
+impl Select {
+    /// Moves the plain paths of all expressions into the tries of their focuses; `outer` is that of the one around.
+    pub(super) fn put_into(&mut self, outer: &mut Trie) {
+        let mut inner = match &mut self.iteration {
+            Iteration::Once => None,
+            Iteration::ForEach { path, .. } => {
+                path.put_into(outer);
+                only_type(&path.gives).map(Trie::new)
+            }
+            Iteration::Repeat(paths, _) => match paths.as_slice() {
+                [path] => only_type(&path.gives).map(Trie::new),
+                _ => None,
+            },
+        };
+        let once = matches!(self.iteration, Iteration::Once);
+        let Some(trie) = (if once { Some(outer) } else { inner.as_mut() }) else { return };
+        for column in &mut self.columns {
+            column.expr.put_into(trie);
+        }
+        for select in self.nested.iter_mut().chain(&mut self.unions) {
+            select.put_into(trie);
+        }
+        self.trie = inner;
+    }
+}
+
+fn only_type(gives: &Static) -> Option<Type> {
+    match gives.kinds.as_slice() {
+        [Kind::Fhir(of)] => Some(*of),
+        _ => None,
+    }
 }
 
 /// A place where a view asks for the keys of references.
@@ -85,6 +121,7 @@ impl Builder<'_> {
         let end = self.columns.len();
         Select {
             iteration: Iteration::Once,
+            trie: None,
             columns: Vec::new(),
             nested,
             unions: Vec::new(),
@@ -99,7 +136,7 @@ impl Builder<'_> {
         let columns = definition.columns.iter().filter_map(|c| self.column(c, &focus)).collect();
         let nested = definition.selects.iter().map(|s| self.select(s, &focus)).collect();
         let unions = self.unions(definition, &focus);
-        Select { iteration, columns, nested, unions, start, end: self.columns.len() }
+        Select { iteration, trie: None, columns, nested, unions, start, end: self.columns.len() }
     }
 
     fn iteration(
