@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-pub use reference::{Target, Unresolvable, base};
+pub use reference::{Target, Unresolvable, base, relative_id};
 
 /// A FHIR type: a resource, a datatype, a primitive, or a backbone element named by its path
 /// (`Patient.contact`).

@@ -55,6 +55,12 @@ impl Unresolvable {
     }
 }
 
+/// The id in the commonest form of a reference to a resource of this type: `Type/id`.
+pub fn relative_id<'r>(reference: &'r str, of: &str) -> Option<&'r str> {
+    let id = reference.strip_prefix(of)?.strip_prefix('/')?;
+    is_id(id).then_some(id)
+}
+
 impl<'r> Target<'r> {
     /// Understands a reference; `bases` are the urls under which the export's resources live on their server.
     pub fn of(reference: &'r str, bases: &[String]) -> Self {
@@ -115,7 +121,8 @@ fn is_url(text: &str) -> bool {
 /// ids than the 64 that R4 allows exist, too.
 fn is_id(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    !text.is_empty() && text.bytes().all(plain)
+    // Without a way out of the loop it looks at many bytes at once.
+    !text.is_empty() && text.bytes().fold(true, |all, b| all & plain(b))
 }
 
 /// A base url as it is compared: without the slash at its end.

@@ -7,7 +7,7 @@ use simd_json::{Node, StaticNode};
 
 use super::compare::lacks_value;
 use super::document::Document;
-use super::expr::{Expr, ExprKind, Kind, System};
+use super::expr::{Expr, ExprKind, Kind, Step, System};
 use super::operators;
 use super::references::{self, Unresolved};
 use super::temporal::{Temporal, TemporalKind};
@@ -152,6 +152,9 @@ impl Expr {
                 let call = Call { this, input, arguments, cx, span: &self.span };
                 (function.call)(&call)
             }
+            ExprKind::Exists { input, steps, criterion } => {
+                exists(input, steps, criterion, this, cx, &self.span)
+            }
             ExprKind::ReferenceKeys { input, wanted, place } => {
                 Ok(references::keys(input.eval(this, cx)?, *wanted, *place, cx))
             }
@@ -224,6 +227,24 @@ impl Expr {
             _ => fail(&self.span, "a single text is wanted here"),
         }
     }
+}
+
+fn exists<'a>(
+    input: &'a Expr,
+    steps: &'a [Step],
+    criterion: &'a Expr,
+    this: Item<'a>,
+    cx: &Context<'a>,
+    span: &Range<usize>,
+) -> Evaluated<'a> {
+    cx.room(0, span)?;
+    let (mut index, mut held) = (0, Ok(false));
+    walk::visit(input, steps, this, cx, &mut |item| {
+        held = operators::holds(criterion, item, &Context { index, ..*cx });
+        index += 1;
+        held == Ok(false)
+    })?;
+    held.map(|held| cx.boolean(Some(held)))
 }
 
 /// What a function is called with.

@@ -53,6 +53,12 @@ pub(super) enum ExprKind {
         input: Box<Expr>,
         arguments: Vec<Expr>,
     },
+    /// `exists(criterion)` of a path: its values are looked at one by one, until one will do.
+    Exists {
+        input: Box<Expr>,
+        steps: Vec<Step>,
+        criterion: Box<Expr>,
+    },
     /// `getReferenceKey()`, with the type that is asked for, and the number of this place among those of the view.
     ReferenceKeys {
         input: Box<Expr>,

@@ -8,10 +8,11 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::compare::{as_quantity, compare, equal, equivalent, every, lacks_value, matched};
 use super::eval::{Context, Evaluated, fail, singleton_boolean};
-use super::expr::{Expr, Operator};
+use super::expr::{Expr, ExprKind, Operator};
 use super::temporal::Temporal;
 use super::units;
 use super::value::{Collection, Item, QuantityRef, as_decimal};
+use super::walk;
 
 /// Evaluates both sides as the operator needs them, and applies it.
 pub(super) fn apply<'a>(
@@ -25,6 +26,9 @@ pub(super) fn apply<'a>(
     use Operator as O;
     match operator {
         O::And | O::Or | O::Xor | O::Implies => logic(operator, left, right, this, cx),
+        O::Equal | O::NotEqual if let Some(equal) = with_literal(left, right, this, cx)? => {
+            Ok(cx.boolean(equal.map(|e| e == (operator == O::Equal))))
+        }
         _ => {
             let (left, right) = (left.eval(this, cx)?, right.eval(this, cx)?);
             match operator {
@@ -69,6 +73,28 @@ fn logic<'a>(
         (Operator::Xor, Some(a), Some(b)) => Some(a != b),
         _ => None,
     }))
+}
+
+/// `path = 'text'`: the values of the path are compared without being collected. `None` for other operands.
+fn with_literal<'a>(
+    left: &'a Expr,
+    right: &'a Expr,
+    this: Item<'a>,
+    cx: &Context<'a>,
+) -> Evaluated<'a, Option<Option<bool>>> {
+    let (ExprKind::Path { input, steps, first }, ExprKind::Literal(literal)) =
+        (&left.kind, &right.kind)
+    else {
+        return Ok(None);
+    };
+    let (mut found, mut result) = (0, None);
+    walk::visit(input, steps, this, cx, &mut |item| {
+        found += 1;
+        // Two values are not equal to one.
+        result = if found == 1 { equal(item, literal.item(), cx.doc) } else { Some(false) };
+        found == 1 && !first
+    })?;
+    Ok(Some(result))
 }
 
 /// `=`: empty if a side is empty; else same length and all items equal in order.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::eval::Context;
 use super::value::{Collection, Element, Item};
-use crate::fhir::{Target, Type, Unresolvable};
+use crate::fhir::{Target, Type, Unresolvable, relative_id};
 
 /// Counts of references that gave no key: for each place where an expression asks for keys, by reason.
 ///
@@ -70,14 +70,14 @@ fn key<'a>(
     wanted: Option<Type>,
     cx: &Context<'a>,
 ) -> Result<Option<&'a str>, Unresolvable> {
+    // The commonest case needs no look at the table of types.
+    if let Some(id) = wanted.and_then(|of| relative_id(reference, of.name())) {
+        return Ok(Some(id));
+    }
     let (of, id) = match Target::of(reference, &cx.environment.bases) {
         Target::Resource { of, id } => (of, id),
         Target::Unresolvable(reason) => return Err(reason),
     };
-    // The commonest case needs no look at the table of types.
-    if wanted.is_some_and(|w| w.name() == of) {
-        return Ok(Some(id));
-    }
     let of = Type::named(of).filter(|of| of.is_resource()).ok_or(Unresolvable::Malformed)?;
     Ok(wanted.is_none_or(|w| of.is_a(w)).then_some(id))
 }

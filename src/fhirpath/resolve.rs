@@ -174,6 +174,9 @@ impl Resolver<'_> {
         let arguments = self.arguments(function, arguments, &input.gives, focus)?;
         checks::check_pattern(function, &arguments)?;
         let gives = result(function.gives, &input.gives, &arguments);
+        if name == "exists" && !arguments.is_empty() {
+            return Ok(exists(input, arguments, function, span, gives));
+        }
         Ok(Expr {
             kind: ExprKind::Call { function, input: Box::new(input), arguments },
             span,
@@ -284,6 +287,22 @@ impl Resolver<'_> {
         let gives = binary_type(operator, &left, &right);
         Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
     }
+}
+
+fn exists(
+    input: Expr,
+    mut arguments: Vec<Expr>,
+    function: &'static Function,
+    span: Range<usize>,
+    gives: Static,
+) -> Expr {
+    let kind = match input.kind {
+        ExprKind::Path { input, steps, first: false } => {
+            ExprKind::Exists { input, steps, criterion: Box::new(arguments.remove(0)) }
+        }
+        _ => ExprKind::Call { function, input: Box::new(input), arguments },
+    };
+    Expr { kind, span, gives }
 }
 
 fn names_focus(name: &str, focus: Focus<'_>) -> bool {

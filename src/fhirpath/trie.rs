@@ -76,6 +76,23 @@ fn bucket(key: &str) -> usize {
     (bytes.len() ^ usize::from(first) << 1 ^ usize::from(last) << 3) % BUCKETS
 }
 
+/// Whether two keys are equal; for keys as they are faster than a call of `memcmp`.
+fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(a0), Some(b0), Some(a1), Some(b1)) if a.len() <= 16 => {
+            (u64::from_ne_bytes(*a0) ^ u64::from_ne_bytes(*b0))
+                | (u64::from_ne_bytes(*a1) ^ u64::from_ne_bytes(*b1))
+                == 0
+        }
+        (None, ..) => a.iter().zip(b).all(|(a, b)| a == b),
+        _ => a == b,
+    }
+}
+
 impl Object {
     const fn new() -> Self {
         Self { branches: Vec::new(), buckets: [NONE; BUCKETS] }
@@ -84,7 +101,7 @@ impl Object {
     fn find(&self, key: &str) -> Option<usize> {
         let mut index = self.buckets[bucket(key)];
         while let Some(branch) = self.branches.get(usize::from(index)) {
-            if *branch.key == *key {
+            if is_same(&branch.key, key) {
                 return Some(usize::from(index));
             }
             index = branch.next;

@@ -1,12 +1,13 @@
 //! The way from an element to those that the names of a path lead to, on the tape.
 
-use bumpalo::collections::Vec as ArenaVec;
-
 use super::document::Document;
 use super::eval::{Context, Evaluated};
 use super::expr::{Expr, ExprKind, Key, Step};
 use super::value::{Collection, Element, Item};
 use crate::fhir::Type;
+
+/// Takes a value; tells whether more are wanted.
+pub(super) type Take<'t, 'a> = &'t mut dyn FnMut(Item<'a>) -> bool;
 
 /// The values at the end of a path.
 pub(super) fn path<'a>(
@@ -16,37 +17,38 @@ pub(super) fn path<'a>(
     this: Item<'a>,
     cx: &Context<'a>,
 ) -> Evaluated<'a> {
-    let limit = if first { 1 } else { usize::MAX };
-    let mut found = Found { items: cx.list(), limit };
+    let mut items = cx.list();
+    visit(input, steps, this, cx, &mut |item| {
+        items.push(item);
+        !first
+    })?;
+    Ok(items.into_bump_slice())
+}
+
+/// Hands out the values at the end of a path one by one.
+pub(super) fn visit<'a>(
+    input: &'a Expr,
+    steps: &'a [Step],
+    this: Item<'a>,
+    cx: &Context<'a>,
+    take: Take<'_, 'a>,
+) -> Evaluated<'a, ()> {
     if let ExprKind::This = input.kind {
-        walk(this, steps, &mut found, cx.doc);
+        walk(this, steps, cx.doc, take);
     } else {
-        for item in input.eval(this, cx)? {
-            walk(*item, steps, &mut found, cx.doc);
-        }
+        input.eval(this, cx)?.iter().all(|item| walk(*item, steps, cx.doc, take));
     }
-    Ok(found.items.into_bump_slice())
+    Ok(())
 }
 
-struct Found<'a> {
-    items: ArenaVec<'a, Item<'a>>,
-    limit: usize,
-}
-
-/// Follows the names from one item, depth first, so that `first` can stop early.
-fn walk<'a>(item: Item<'a>, steps: &'a [Step], found: &mut Found<'a>, doc: &Document<'a>) {
-    let Some((step, rest)) = steps.split_first() else {
-        found.items.push(item);
-        return;
-    };
-    let Item::Element(element) = item else { return };
-    let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return };
-    if let Some(route) = step.route(of) {
-        for key in &route.keys {
-            children(element, key, rest, found, doc);
-        }
-    } else {
-        dynamic(element, of, step, rest, found, doc);
+/// Follows the names from one item, depth first; tells whether more values are wanted.
+fn walk<'a>(item: Item<'a>, steps: &'a [Step], doc: &Document<'a>, take: Take<'_, 'a>) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return take(item) };
+    let Item::Element(element) = item else { return true };
+    let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return true };
+    match step.route(of) {
+        Some(route) => route.keys.iter().all(|key| children(element, key, rest, doc, take)),
+        None => dynamic(element, of, step, rest, doc, take),
     }
 }
 
@@ -70,21 +72,21 @@ fn dynamic<'a>(
     of: Type,
     step: &Step,
     rest: &'a [Step],
-    found: &mut Found<'a>,
     doc: &Document<'a>,
-) {
+    take: Take<'_, 'a>,
+) -> bool {
     let (declared, types) = match (of.element(&step.name), of.choice_key(&step.name)) {
         (Some(declared), _) => (declared, declared.types.as_slice()),
         (None, Some((declared, of))) => {
             let at = declared.types.iter().position(|t| *t == of).unwrap_or_default();
             (declared, &declared.types[at..=at])
         }
-        (None, None) => return,
+        (None, None) => return true,
     };
-    for of in types {
+    types.iter().all(|of| {
         let key = Key { name: declared.key(*of).into(), of: *of, primitive: of.is_primitive() };
-        children(element, &key, rest, found, doc);
-    }
+        children(element, &key, rest, doc, take)
+    })
 }
 
 /// The values of one JSON key, and of `_key` beside it if they are primitives.
@@ -92,9 +94,9 @@ fn children<'a>(
     parent: Element,
     key: &Key,
     rest: &'a [Step],
-    found: &mut Found<'a>,
     doc: &Document<'a>,
-) {
+    take: Take<'_, 'a>,
+) -> bool {
     let holder =
         if parent.of.is_some_and(Type::is_primitive) { parent.companion } else { parent.at };
     let (mut value, mut companion) = (Element::ABSENT, Element::ABSENT);
@@ -106,25 +108,17 @@ fn children<'a>(
         }
     }
     if companion != Element::ABSENT {
-        return with_companions(value, companion, key.of, rest, found, doc);
+        return with_companions(value, companion, key.of, rest, doc, take);
     }
-    if value == Element::ABSENT {
-        return;
-    }
-    for at in doc.elements(value) {
-        if found.items.len() >= found.limit {
-            return;
-        }
-        if doc.present(at) {
-            let element = Element { at, companion, of: Some(key.of) };
-            walk(Item::Element(element), rest, found, doc);
-        }
-    }
+    doc.elements(value).filter(|at| doc.present(*at)).all(|at| {
+        let element = Element { at, companion, of: Some(key.of) };
+        walk(Item::Element(element), rest, doc, take)
+    })
 }
 
 /// All elements that an item has, with their types, in the order of the text.
 pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'a> {
-    let mut found = Found { items: cx.list(), limit: usize::MAX };
+    let mut found = cx.list();
     let Item::Element(parent) = item else { return &[] };
     let Some(of) = parent.of.map(|of| concrete(of, parent.at, cx.doc)) else { return &[] };
     let holder = if of.is_primitive() { parent.companion } else { parent.at };
@@ -140,9 +134,12 @@ pub(super) fn all_children<'a>(item: Item<'a>, cx: &Context<'a>) -> Collection<'
         }
         let Some((_, of)) = of.at_key(plain) else { continue };
         let key = Key { name: plain.into(), of, primitive: of.is_primitive() };
-        children(parent, &key, &[], &mut found, cx.doc);
+        children(parent, &key, &[], cx.doc, &mut |item| {
+            found.push(item);
+            true
+        });
     }
-    found.items.into_bump_slice()
+    found.into_bump_slice()
 }
 
 /// Primitives and their extensions, which stand side by side; one of the two may be null or missing.
@@ -151,19 +148,20 @@ fn with_companions<'a>(
     companion: u32,
     of: Type,
     rest: &'a [Step],
-    found: &mut Found<'a>,
     doc: &Document<'a>,
-) {
+    take: Take<'_, 'a>,
+) -> bool {
     let (mut values, mut companions) = (doc.elements(value), doc.elements(companion));
     loop {
         let (at, beside) = (values.next(), companions.next());
-        if (at.is_none() && beside.is_none()) || found.items.len() >= found.limit {
-            return;
+        if at.is_none() && beside.is_none() {
+            return true;
         }
         let present = |at: Option<u32>| at.filter(|at| doc.present(*at)).unwrap_or(Element::ABSENT);
         let element = Element { at: present(at), companion: present(beside), of: Some(of) };
-        if element.at != Element::ABSENT || element.companion != Element::ABSENT {
-            walk(Item::Element(element), rest, found, doc);
+        let is_there = element.at != Element::ABSENT || element.companion != Element::ABSENT;
+        if is_there && !walk(Item::Element(element), rest, doc, take) {
+            return false;
         }
     }
 }

@@ -66,6 +66,15 @@ pub(super) enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// The text, if it is one and was found by the walk.
+    fn plain_text(self, doc: &Document<'a>) -> Option<&'a str> {
+        match self {
+            Self::Ready(Ready::Text(text)) => Some(text),
+            Self::Ready(Ready::Element(element)) => doc.text(element.at),
+            _ => None,
+        }
+    }
+
     /// The first value, which is the only one.
     fn single(self) -> Option<Item<'a>> {
         match self {
@@ -119,7 +128,12 @@ impl ColumnBuilder {
     /// Adds one cell. A single-valued column takes the only value; that there is no second was checked before. A list
     /// has no entry for an element that has extensions only.
     pub(super) fn append(&mut self, cell: Cell<'_>, doc: &Document<'_>) {
-        if let Some(lists) = &mut self.lists {
+        // The commonest case: a text where a text is wanted.
+        if let (ValueBuilder::Text(builder, _), None, Some(text)) =
+            (&mut self.values, &self.lists, cell.plain_text(doc))
+        {
+            self.cast_failures += u64::from(!push_text(builder, text));
+        } else if let Some(lists) = &mut self.lists {
             let mut end = lists.offsets.last().copied().unwrap_or(0);
             let one = cell.single();
             let items = if let Cell::Values(items) = cell { items } else { one.as_slice() };

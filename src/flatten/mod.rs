@@ -291,13 +291,17 @@ fn append<'a>(
             return Ok(0);
         }
     }
-    let rows = view.select.rows(cx.focus, cx)?;
-    for row in rows.cells.chunks(builders.len().max(1)) {
-        for (builder, cell) in builders.iter_mut().zip(row) {
-            builder.append(*cell, cx.doc);
-        }
+    let parts = view.select.parts(cx.focus, cx)?;
+    let count = rows::count(&parts, builders.len(), 0)?;
+    for n in 0..count {
+        let mut builders = builders.iter_mut();
+        rows::each_part(&parts, count, n, |cells| {
+            for (cell, builder) in cells.iter().zip(&mut builders) {
+                builder.append(*cell, cx.doc);
+            }
+        });
     }
-    Ok(rows.count)
+    Ok(count)
 }
 
 /// A criterion must give a boolean; nothing counts as false (SQL on FHIR, "where").

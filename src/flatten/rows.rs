@@ -8,7 +8,8 @@ use crate::fhirpath::{Context, EvalError, Expr, Item};
 
 /// Rows of a select: cells row by row.
 pub(super) struct Rows<'a> {
-    pub(super) cells: ArenaVec<'a, Cell<'a>>,
+    cells: ArenaVec<'a, Cell<'a>>,
+    width: usize,
     pub(super) count: usize,
 }
 
@@ -16,18 +17,13 @@ pub(super) struct Rows<'a> {
 static ZERO: [Item<'static>; 1] = [Item::Integer(0)];
 
 impl<'a> Rows<'a> {
-    fn new(cx: &Context<'a>) -> Self {
-        Self { cells: ArenaVec::new_in(cx.doc.arena), count: 0 }
-    }
-
-    /// Columns; 0 without rows.
-    fn width(&self) -> usize {
-        self.cells.len().checked_div(self.count).unwrap_or(0)
+    /// No rows of so many columns.
+    fn new(width: usize, cx: &Context<'a>) -> Self {
+        Self { cells: ArenaVec::with_capacity_in(width, cx.doc.arena), width, count: 0 }
     }
 
     fn row(&self, index: usize) -> &[Cell<'a>] {
-        let width = self.width();
-        &self.cells[index * width..(index + 1) * width]
+        &self.cells[index * self.width..(index + 1) * self.width]
     }
 }
 
@@ -38,7 +34,7 @@ impl Select {
         focus: Item<'a>,
         cx: &Context<'a>,
     ) -> Result<Rows<'a>, EvalError> {
-        let mut rows = Rows::new(cx);
+        let mut rows = Rows::new(self.end - self.start, cx);
         match &self.iteration {
             Iteration::Once => self.add(focus, cx, &mut rows)?,
             Iteration::ForEach { path, text, or_null } => {
@@ -82,12 +78,30 @@ impl Select {
             rows.count += 1;
             return self.cells(focus, cx, &mut rows.cells);
         }
-        let mut parts = ArenaVec::new_in(cx.doc.arena);
+        let parts = self.parts(focus, cx)?;
+        let mut own = Rows::new(self.columns.len(), cx);
+        self.cells(focus, cx, &mut own.cells)?;
+        let total = count(&parts, self.end - self.start, rows.count)?;
+        for n in 0..total {
+            rows.cells.extend_from_slice(&own.cells);
+            each_part(&parts, total, n, |part| rows.cells.extend_from_slice(part));
+        }
+        rows.count += total;
+        Ok(())
+    }
+
+    /// The rows of each nested select, and those of the union: what is multiplied.
+    pub(super) fn parts<'a>(
+        &'a self,
+        focus: Item<'a>,
+        cx: &Context<'a>,
+    ) -> Result<ArenaVec<'a, Rows<'a>>, EvalError> {
+        let mut parts = ArenaVec::with_capacity_in(self.nested.len() + 1, cx.doc.arena);
         for nested in &self.nested {
             parts.push(nested.rows(focus, cx)?);
         }
-        if !self.unions.is_empty() {
-            let mut union = Rows::new(cx);
+        if let Some(first) = self.unions.first() {
+            let mut union = Rows::new(first.end - first.start, cx);
             for branch in &self.unions {
                 let found = branch.rows(focus, cx)?;
                 union.cells.extend_from_slice(&found.cells);
@@ -98,9 +112,7 @@ impl Select {
             }
             parts.push(union);
         }
-        let mut own = ArenaVec::new_in(cx.doc.arena);
-        self.cells(focus, cx, &mut own)?;
-        multiply(&own, &parts, rows)
+        Ok(parts)
     }
 
     fn cells<'a>(
@@ -170,27 +182,31 @@ fn too_many_rows() -> EvalError {
     EvalError { message, span: 0..0 }
 }
 
-/// The Cartesian product, the last part varying fastest.
-fn multiply<'a>(
-    own: &[Cell<'a>],
-    parts: &[Rows<'a>],
-    rows: &mut Rows<'a>,
-) -> Result<(), EvalError> {
-    let width: usize = own.len() + parts.iter().map(Rows::width).sum::<usize>();
+/// How many rows the Cartesian product of some parts has, where it makes `width` cells a row beside `before` rows.
+pub(super) fn count(parts: &[Rows<'_>], width: usize, before: usize) -> Result<usize, EvalError> {
     let total = parts.iter().try_fold(1, |total: usize, part| total.checked_mul(part.count));
     let most = MOST_CELLS / width.max(1);
-    let fits = |total: &usize| rows.count.saturating_add(*total) <= most;
-    let Some(total) = total.filter(fits) else { return Err(too_many_rows()) };
-    for n in 0..total {
-        rows.cells.extend_from_slice(own);
-        let mut repeats = total;
-        for part in parts {
+    let fits = |total: &usize| before.saturating_add(*total) <= most;
+    total.filter(fits).ok_or_else(too_many_rows)
+}
+
+/// The cells that each part gives to the `n`-th of all rows of the product; the last part varies fastest.
+pub(super) fn each_part<'a>(
+    parts: &[Rows<'a>],
+    total: usize,
+    n: usize,
+    mut each: impl FnMut(&[Cell<'a>]),
+) {
+    let mut repeats = total;
+    for part in parts {
+        // Most have one row, and a division takes long.
+        if part.count == 1 {
+            each(part.row(0));
+        } else {
             repeats /= part.count;
-            rows.cells.extend_from_slice(part.row(n / repeats % part.count));
+            each(part.row(n / repeats % part.count));
         }
     }
-    rows.count += total;
-    Ok(())
 }
 
 /// No resource is nested deeper (the parser's own limit): whoever gets here goes in circles.
