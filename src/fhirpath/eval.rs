@@ -7,9 +7,10 @@ use simd_json::{Node, StaticNode};
 
 use super::compare::lacks_value;
 use super::document::Document;
-use super::expr::{Expr, ExprKind, Kind, Step, System};
+use super::expr::{Expr, ExprKind, Kind, System};
 use super::operators;
 use super::references::{self, Unresolved};
+use super::shortcuts;
 use super::temporal::{Temporal, TemporalKind};
 use super::trie::{self, Captured, Trie};
 use super::value::{Collection, Element, Item};
@@ -153,7 +154,10 @@ impl Expr {
                 (function.call)(&call)
             }
             ExprKind::Exists { input, steps, criterion } => {
-                exists(input, steps, criterion, this, cx, &self.span)
+                shortcuts::any(input, steps, criterion, this, cx, &self.span)
+            }
+            ExprKind::FirstWhere { input, criterion } => {
+                shortcuts::find(input.eval(this, cx)?, criterion, cx, &self.span)
             }
             ExprKind::ReferenceKeys { input, wanted, place } => {
                 Ok(references::keys(input.eval(this, cx)?, *wanted, *place, cx))
@@ -227,24 +231,6 @@ impl Expr {
             _ => fail(&self.span, "a single text is wanted here"),
         }
     }
-}
-
-fn exists<'a>(
-    input: &'a Expr,
-    steps: &'a [Step],
-    criterion: &'a Expr,
-    this: Item<'a>,
-    cx: &Context<'a>,
-    span: &Range<usize>,
-) -> Evaluated<'a> {
-    cx.room(0, span)?;
-    let (mut index, mut held) = (0, Ok(false));
-    walk::visit(input, steps, this, cx, &mut |item| {
-        held = operators::holds(criterion, item, &Context { index, ..*cx });
-        index += 1;
-        held == Ok(false)
-    })?;
-    held.map(|held| cx.boolean(Some(held)))
 }
 
 /// What a function is called with.

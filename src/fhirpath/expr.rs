@@ -59,6 +59,11 @@ pub(super) enum ExprKind {
         steps: Vec<Step>,
         criterion: Box<Expr>,
     },
+    /// `where(criterion).first()`, with a criterion that no item makes fail.
+    FirstWhere {
+        input: Box<Expr>,
+        criterion: Box<Expr>,
+    },
     /// `getReferenceKey()`, with the type that is asked for, and the number of this place among those of the view.
     ReferenceKeys {
         input: Box<Expr>,

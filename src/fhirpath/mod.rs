@@ -18,6 +18,7 @@ mod operators;
 mod parse;
 mod references;
 mod resolve;
+mod shortcuts;
 mod steps;
 mod temporal;
 mod trie;

@@ -10,6 +10,7 @@ use super::expr::{Expr, ExprKind, Kind, Operator, Static, System};
 use super::functions::{self, Function, Scope};
 use super::limits::Effort;
 use super::parse::{Syntax, SyntaxKind};
+use super::shortcuts;
 use super::steps::{first_of, name_span, narrow};
 use super::typing::{
     binary_type, check_key_input, literal_type, resource_type, result, type_named, type_specifier,
@@ -171,11 +172,18 @@ impl Resolver<'_> {
         if name == "first" && matches!(input.kind, ExprKind::Path { first: false, .. }) {
             return Ok(first_of(input, span));
         }
-        let arguments = self.arguments(function, arguments, &input.gives, focus)?;
+        let input = match name {
+            "first" => match shortcuts::first(input, span.clone()) {
+                Ok(first) => return Ok(first),
+                Err(input) => input,
+            },
+            _ => input,
+        };
+        let mut arguments = self.arguments(function, arguments, &input.gives, focus)?;
         checks::check_pattern(function, &arguments)?;
         let gives = result(function.gives, &input.gives, &arguments);
-        if name == "exists" && !arguments.is_empty() {
-            return Ok(exists(input, arguments, function, span, gives));
+        if let ("exists", Some(criterion)) = (name, arguments.pop_if(|_| name == "exists")) {
+            return Ok(shortcuts::exists(input, criterion, function, span, gives));
         }
         Ok(Expr {
             kind: ExprKind::Call { function, input: Box::new(input), arguments },
@@ -287,22 +295,6 @@ impl Resolver<'_> {
         let gives = binary_type(operator, &left, &right);
         Ok(Expr { kind: ExprKind::Binary { operator, left, right }, span, gives })
     }
-}
-
-fn exists(
-    input: Expr,
-    mut arguments: Vec<Expr>,
-    function: &'static Function,
-    span: Range<usize>,
-    gives: Static,
-) -> Expr {
-    let kind = match input.kind {
-        ExprKind::Path { input, steps, first: false } => {
-            ExprKind::Exists { input, steps, criterion: Box::new(arguments.remove(0)) }
-        }
-        _ => ExprKind::Call { function, input: Box::new(input), arguments },
-    };
-    Expr { kind, span, gives }
 }
 
 fn names_focus(name: &str, focus: Focus<'_>) -> bool {

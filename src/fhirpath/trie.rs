@@ -66,31 +66,16 @@ struct Wanted {
     within: Option<Object>,
 }
 
+/// As many as the upper 6 bits of a hash tell apart.
 const BUCKETS: usize = 64;
 const NONE: u8 = u8::MAX;
 
 /// Length and outer letters tell the keys of an object apart, nearly always.
 fn bucket(key: &str) -> usize {
-    let bytes = key.as_bytes();
-    let (first, last) = (bytes.first().copied().unwrap_or(0), bytes.last().copied().unwrap_or(0));
-    (bytes.len() ^ usize::from(first) << 1 ^ usize::from(last) << 3) % BUCKETS
-}
-
-/// Whether two keys are equal; for keys as they are faster than a call of `memcmp`.
-fn is_same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a0), Some(b0), Some(a1), Some(b1)) if a.len() <= 16 => {
-            (u64::from_ne_bytes(*a0) ^ u64::from_ne_bytes(*b0))
-                | (u64::from_ne_bytes(*a1) ^ u64::from_ne_bytes(*b1))
-                == 0
-        }
-        (None, ..) => a.iter().zip(b).all(|(a, b)| a == b),
-        _ => a == b,
-    }
+    const SPREAD: u32 = 0x9e37_79b1; // 2^32 by the golden ratio
+    let [first, .., last] = key.as_bytes() else { return 0 };
+    let mixed = (key.len() as u32) << 16 | u32::from(*first) << 8 | u32::from(*last);
+    (mixed.wrapping_mul(SPREAD) >> 26) as usize
 }
 
 impl Object {
@@ -101,7 +86,7 @@ impl Object {
     fn find(&self, key: &str) -> Option<usize> {
         let mut index = self.buckets[bucket(key)];
         while let Some(branch) = self.branches.get(usize::from(index)) {
-            if is_same(&branch.key, key) {
+            if *branch.key == *key {
                 return Some(usize::from(index));
             }
             index = branch.next;
@@ -346,6 +331,8 @@ impl Expr {
             | ExprKind::OfType { input, .. }
             | ExprKind::Is { input, .. }
             | ExprKind::Path { input, .. }
+            | ExprKind::FirstWhere { input, .. }
+            | ExprKind::Exists { input, .. }
             | ExprKind::Item { input, .. } => input.put_into(trie),
             ExprKind::Negate(operand) => operand.put_into(trie),
             ExprKind::Binary { left, right, .. } => {

@@ -189,31 +189,28 @@ impl ValueBuilder {
         if let Self::Text(builder, with_json) = self {
             return append_text(builder, *with_json, item, doc);
         }
-        let value = item.and_then(|i| i.system(doc));
+        let value = || item.and_then(|i| i.system(doc));
         let had = item.is_some_and(|i| is_present(i, doc));
         let held = match self {
             Self::Text(..) => return true, // handled above
             Self::Boolean(b) => {
                 let value =
-                    value.and_then(|v| if let Item::Boolean(x) = v { Some(x) } else { None });
+                    value().and_then(|v| if let Item::Boolean(x) = v { Some(x) } else { None });
                 b.append_option(value);
                 value.is_some()
             }
             Self::Int32(b) => {
-                let value = value.and_then(whole).and_then(|n| i32::try_from(n).ok());
+                let value = value().and_then(whole).and_then(|n| i32::try_from(n).ok());
                 b.append_option(value);
                 value.is_some()
             }
             Self::Int64(b) => {
-                let value = value.and_then(whole);
+                let value = value().and_then(whole);
                 b.append_option(value);
                 value.is_some()
             }
             Self::Double(b) => {
-                let value = item
-                    .filter(|_| had)
-                    .and_then(|i| number_text(i, doc))
-                    .and_then(|t| t.parse().ok());
+                let value = item.filter(|_| had).and_then(|i| double(i, doc));
                 b.append_option(value);
                 value.is_some()
             }
@@ -224,19 +221,19 @@ impl ValueBuilder {
                 value.is_some()
             }
             Self::Date(b) => {
-                let value = value.and_then(|v| date(v));
+                let value = value().and_then(|v| date(v));
                 b.append_option(value);
                 value.is_some()
             }
             Self::Instant(b) => {
-                let value = value.and_then(|v| {
+                let value = value().and_then(|v| {
                     if let Item::Temporal(t) = v { t.instant_micros() } else { None }
                 });
                 b.append_option(value);
                 value.is_some()
             }
             Self::Timestamp(b) => {
-                let value = value
+                let value = value()
                     .and_then(|v| if let Item::Temporal(t) = v { t.wall_micros() } else { None });
                 b.append_option(value);
                 value.is_some()
@@ -335,6 +332,20 @@ fn whole(item: Item<'_>) -> Option<i64> {
         }
         _ => None,
     }
+}
+
+/// The nearest double. That of a JSON number is on the tape already.
+fn double<'a>(item: Item<'a>, doc: &Document<'a>) -> Option<f64> {
+    if let Item::Element(e) = item
+        && let Some(Node::Static(node)) = doc.nodes.get(e.at as usize)
+    {
+        match *node {
+            StaticNode::F64(value) => return Some(value),
+            StaticNode::I64(value) => return Some(value as f64),
+            _ => {}
+        }
+    }
+    number_text(item, doc)?.parse().ok()
 }
 
 fn number_text<'a>(item: Item<'a>, doc: &Document<'a>) -> Option<std::borrow::Cow<'a, str>> {

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::in_order::InOrder;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,11 @@ impl TableOutput {
             Self::Text(text) => text.finish().map(|()| Vec::new()),
         }
     }
+}
+
+/// Completes all outputs: their last row groups are encoded on all threads.
+pub(super) fn finish_all(outputs: Vec<TableOutput>) -> Result<Vec<Vec<PartFile>>> {
+    outputs.into_par_iter().map(TableOutput::finish).collect()
 }
 
 /// A view as text.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::definition::{MaxRejects, Pipeline, Source};
 use super::flow::{Flow, Outcome, Progress, on_threads};
-use super::output::TableOutput;
+use super::output::{TableOutput, finish_all};
 use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
 use super::report::{Account, RunReport, Stage};
 use super::table_schema;
@@ -159,7 +159,7 @@ fn stage(
     };
     let mut outcome = flow.drive(inputs, &outputs, log)?;
     let encoding = Instant::now();
-    let parts = outputs.into_iter().map(TableOutput::finish).collect::<Result<_>>()?;
+    let parts = finish_all(outputs)?;
     let rejects =
         outcome.rejects.finish()?.map(TableWriter::finish).transpose()?.unwrap_or_default();
     outcome.times.encode += encoding.elapsed();
@@ -267,9 +267,7 @@ pub fn flatten(
         let mut outcome = flow.drive(inputs, &outputs, RejectLog::new(None, ""))?;
         check_rejects(&outcome, max).map_err(|e| e.hint("`--max-rejects` allows more"))?;
         let encoding = Instant::now();
-        for output in outputs {
-            output.finish()?;
-        }
+        finish_all(outputs)?;
         outcome.times.encode += encoding.elapsed();
         Ok(outcome)
     })?
