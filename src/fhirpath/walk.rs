@@ -45,8 +45,7 @@ pub(super) fn visit<'a>(
 fn walk<'a>(item: Item<'a>, steps: &'a [Step], doc: &Document<'a>, take: Take<'_, 'a>) -> bool {
     let Some((step, rest)) = steps.split_first() else { return take(item) };
     let Item::Element(element) = item else { return true };
-    let Some(of) = element.of else { return true };
-    let of = if step.open { concrete(of, element.at, doc) } else { of };
+    let Some(of) = element.of.map(|of| concrete(of, element.at, doc)) else { return true };
     match step.route(of) {
         Some(route) => route.keys.iter().all(|key| children(element, key, rest, doc, take)),
         None => dynamic(element, of, step, rest, doc, take),
