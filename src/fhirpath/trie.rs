@@ -394,6 +394,9 @@ impl Expr {
             }
             ExprKind::CapturedKey { slot, .. } => {
                 let id = cx.captured.as_ref()?.single(*slot).ok()?;
+                // The only value of an array, which no id is, does not follow its key.
+                let id =
+                    id.filter(|id| matches!(cx.doc.nodes[id.at as usize - 1], Node::String(_)));
                 let text = id.and_then(|id| cx.doc.text(id.at));
                 Some(text.map_or(Ready::Nothing, Ready::Text))
             }

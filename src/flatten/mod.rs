@@ -12,6 +12,8 @@ mod problem;
 mod read;
 mod rows;
 mod select;
+#[cfg(test)]
+mod tests;
 mod view_definition;
 
 use std::sync::Arc;

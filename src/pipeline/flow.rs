@@ -3,7 +3,6 @@
 //! In one [`Pass`], the threads each take the next block, parse and flatten it, and hand its batches on under the block's
 //! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -141,8 +140,8 @@ impl BlockDone {
 struct Worker<'f> {
     parser: Parser,
     flatteners: Vec<Flattener<'f>>,
-    /// Views by resource type.
-    by_type: HashMap<&'static str, Vec<usize>>,
+    /// Views by resource type; a file has few, so the list is searched faster than a hash is made.
+    by_type: Vec<(&'static str, Vec<usize>)>,
     run: Option<&'f str>,
     keep_excerpts: bool,
     failed: Vec<Failed>,
@@ -152,9 +151,13 @@ struct Worker<'f> {
 
 impl<'f> Worker<'f> {
     fn new(flow: &Flow<'f>) -> Self {
-        let mut by_type: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_type: Vec<(_, Vec<_>)> = Vec::new();
         for (i, view) in flow.views.iter().enumerate() {
-            by_type.entry(view.resource.name()).or_default().push(i);
+            let name = view.resource.name();
+            match by_type.iter_mut().find(|(of, _)| *of == name) {
+                Some((_, views)) => views.push(i),
+                None => by_type.push((name, vec![i])),
+            }
         }
         let flattener = |view| Flattener::new(view, flow.run.is_some(), flow.environment.clone());
         Self {
@@ -190,7 +193,8 @@ impl<'f> Worker<'f> {
         let Self { parser, flatteners, by_type, failed, lines, .. } = self;
         let counts = parser.run(block, |line| {
             if let Line::Resource(resource) = line {
-                let views = by_type.get(resource.resource_type).map_or(&[][..], Vec::as_slice);
+                let of_type = by_type.iter().find(|(of, _)| *of == resource.resource_type);
+                let views = of_type.map_or(&[][..], |(_, views)| views.as_slice());
                 *lines += 1;
                 if lines.is_multiple_of(SAMPLE) {
                     let started = Instant::now();

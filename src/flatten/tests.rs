@@ -1,0 +1,162 @@
+//! The fast path gives what the general one gives: shipped views and awkward ones, over resources that were bent at
+//! random places.
+#![allow(clippy::unwrap_used)]
+
+use rand::seq::IteratorRandom;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+
+use super::{Flattener, Select, Source, View};
+use crate::fhirpath::{Environment, Temporal, Trie};
+
+impl View {
+    /// The same view, every path of which is gone on its own.
+    fn without_tries(json: &Value) -> Self {
+        fn forget(select: &mut Select) {
+            select.trie = None;
+            select.nested.iter_mut().chain(&mut select.unions).for_each(forget);
+        }
+        let (mut view, _) = Self::compile(json).unwrap();
+        view.trie = Trie::new(view.resource);
+        forget(&mut view.select);
+        view
+    }
+}
+
+/// Paths that share beginnings, ask for the first of several, for whole elements, for keys, for extensions.
+fn awkward_views() -> Vec<Value> {
+    let column = |name: &str, path: &str| json!({ "name": name, "path": path });
+    let list = |name: &str, path: &str| json!({ "name": name, "path": path, "collection": true });
+    let patient = json!({ "resource": "Patient", "where": [{ "path": "active or gender.exists()" }], "select": [
+        { "column": [
+            column("key", "getResourceKey()"), column("born", "birthDate"), column("family", "name.first().family"),
+            column("given", "name.given.first()"), column("own", "name.first().given.first()"), list("all", "name.given"),
+            column("zeroth", "name[0].family"), column("upper", "name.first().family.upper()"),
+            column("official", "name.where(use = 'official').first().family"),
+            column("has", "name.exists(use = 'official' and family != 'x')"),
+            column("gp", "generalPractitioner.first().getReferenceKey(Practitioner)"),
+            list("gps", "generalPractitioner.getReferenceKey()"), column("dead", "deceased.ofType(boolean)"),
+            column("why", "birthDate.extension.value.ofType(code).first()"), list("contained", "contained.id") ] },
+        { "forEachOrNull": "contact", "column": [column("contact", "name.family"), column("n", "%rowIndex"), list("tel", "telecom.value")],
+          "select": [{ "forEachOrNull": "telecom", "column": [column("system", "system"), column("value", "value")] }] } ] });
+    let items = json!({ "resource": "QuestionnaireResponse", "select": [
+        { "repeat": ["item"], "column": [column("link", "linkId"), list("text", "answer.value.ofType(string)"), column("first", "answer.first().value.ofType(integer)")] },
+        { "unionAll": [
+            { "forEach": "identifier", "column": [column("system", "system"), column("value", "value")] },
+            { "forEach": "contained.ofType(Observation).identifier", "column": [column("system", "system"), column("value", "value")] } ] } ] });
+    vec![patient, items]
+}
+
+fn resources() -> Vec<Value> {
+    vec![
+        json!({ "resourceType": "Patient", "id": "p", "active": true, "gender": "male", "birthDate": "1970-01-01",
+            "deceasedBoolean": false, "generalPractitioner": [{ "reference": "Practitioner/a" }, { "reference": "Organization/b" }],
+            "name": [{ "use": "official", "family": "A", "given": ["x", "y"] }, { "family": "B", "given": ["z"] }],
+            "contact": [{ "name": { "family": "C" }, "telecom": [{ "system": "phone", "value": "1" }, { "value": "2" }] }, {}],
+            "contained": [{ "resourceType": "Organization", "id": "o", "name": "Clinic" }] }),
+        json!({ "resourceType": "QuestionnaireResponse", "id": "q", "identifier": { "system": "s", "value": "v" },
+            "item": [{ "linkId": "1", "answer": [{ "valueString": "t" }, { "valueInteger": 3 }], "item": [{ "linkId": "1.1" }] }, { "linkId": "2" }],
+            "contained": [{ "resourceType": "Observation", "identifier": [{ "value": "w" }] }] }),
+        json!({ "resourceType": "Observation", "id": "o", "status": "final", "subject": { "reference": "Patient/p" },
+            "encounter": { "reference": "Encounter/e/_history/1" }, "effectiveDateTime": "2020-01-01T10:00:00Z", "issued": "2020-01-01T10:00:00Z",
+            "category": [{ "coding": [{ "code": "vital-signs" }] }], "code": { "coding": [{ "system": "http://loinc.org", "code": "1-1", "display": "d" }] },
+            "valueQuantity": { "value": 1.50, "unit": "mg", "code": "mg" },
+            "component": [{ "code": { "coding": [{ "code": "c" }] }, "valueQuantity": { "value": 1 } }, { "valueString": "s" }] }),
+    ]
+}
+
+/// Changes one place: a value becomes null, a list, a list of lists, something else; a key is gone, doubled, or has an
+/// extension beside it.
+fn bend(value: &mut Value, random: &mut impl Rng) {
+    match value {
+        Value::Object(members) if !members.is_empty() && random.random_bool(0.8) => {
+            let key = members.keys().choose(random).unwrap().clone();
+            match random.random_range(0..9) {
+                0 => drop(members.remove(&key)),
+                1 => drop(members.insert(
+                    format!("_{key}"),
+                    json!({ "extension": [{ "url": "u", "valueCode": "unknown" }] }),
+                )),
+                2 => drop(members.insert(format!("{key}{TWICE}"), Value::from("again"))),
+                _ => bend(&mut members[&key], random),
+            }
+        }
+        Value::Array(items) if !items.is_empty() && random.random_bool(0.8) => {
+            let at = random.random_range(0..items.len());
+            bend(&mut items[at], random);
+        }
+        _ => {
+            let old = value.take();
+            *value = match random.random_range(0..7) {
+                0 => Value::Null,
+                1 => json!([old]),
+                2 => json!([[old], null]),
+                3 => json!([null, old.clone(), old]),
+                4 => Value::from(12),
+                5 => Value::Object(Map::new()),
+                _ => Value::from("other"),
+            };
+        }
+    }
+}
+
+/// Marks a key that is written as the one before it, which `serde_json` cannot do.
+const TWICE: &str = "#";
+
+/// All that comes of some resources: batches, counts, and why resources failed.
+fn outcome(view: &View, lines: &[String]) -> String {
+    let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
+    let mut flattener = Flattener::new(view, true, Environment { now, bases: Vec::new() });
+    let mut failures = Vec::new();
+    for (n, line) in lines.iter().enumerate() {
+        let mut scratch = line.clone().into_bytes();
+        let base = scratch.as_ptr().addr();
+        let tape = simd_json::to_tape(&mut scratch).unwrap();
+        let source = Source { nodes: &tape.0, root: 0, raw: line.as_bytes(), base };
+        if let Err(error) = flattener.add(source) {
+            failures.push((n, error.message));
+        }
+    }
+    let (batch, counts) = flattener.finish();
+    format!("{batch:?}\n{counts:?}\n{failures:?}")
+}
+
+/// The lines in which two texts differ.
+fn difference(a: &str, b: &str) -> String {
+    let pairs = a.lines().zip(b.lines()).filter(|(a, b)| a != b);
+    pairs.map(|(a, b)| format!("fast:    {a}\ngeneral: {b}\n")).collect()
+}
+
+#[test]
+fn the_fast_path_gives_what_the_general_one_gives() {
+    let shipped = include_dir::include_dir!("$CARGO_MANIFEST_DIR/schemas");
+    let parse = |file: &include_dir::File<'_>| serde_json::from_slice(file.contents()).ok();
+    let views = shipped.files().filter_map(parse).chain(awkward_views()).collect::<Vec<Value>>();
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let mut compared = 0;
+    for resource in resources() {
+        let of_type = views.iter().filter(|v| v["resource"] == resource["resourceType"]);
+        for view in of_type {
+            let (fast, general) = (View::compile(view).unwrap().0, View::without_tries(view));
+            for bends in 0..800 {
+                let mut bent = resource.clone();
+                (0..bends % 4).for_each(|_| bend(&mut bent, &mut random));
+                let Some(members) = bent.as_object_mut() else { continue };
+                members.insert("resourceType".to_owned(), resource["resourceType"].clone());
+                let line = bent.to_string().replace(&format!("{TWICE}\""), "\"");
+                let lines = [line, resource.to_string()];
+                let (fast, general) = (outcome(&fast, &lines), outcome(&general, &lines));
+                assert!(
+                    fast == general,
+                    "{}
+{}",
+                    lines[0],
+                    difference(&fast, &general)
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 3000, "{compared}");
+}
