@@ -7,7 +7,7 @@ use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::Options;
-use super::block::{Block, HEAD_BYTES, Piece};
+use super::block::{Block, HEAD_BYTES, Piece, TAIL_BYTES};
 use super::input::{Compression, Format, InputFile};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -80,7 +80,7 @@ impl Source {
         options: &Options,
     ) -> Result<Progress> {
         let step = options.block_bytes.max(1);
-        let mut room = step.saturating_sub(start).max(1);
+        let mut room = step.saturating_sub(block.used).max(1);
         loop {
             let unread = block.used;
             block.reserve(room);
@@ -100,7 +100,7 @@ impl Source {
             if block.used - start > options.max_line_bytes {
                 return Ok(Progress::TooLong);
             }
-            room = step;
+            room = step.min(room.max(TAIL_BYTES) * 2);
         }
     }
 
@@ -144,7 +144,9 @@ enum Decoder {
 impl Decoder {
     fn open(file: &InputFile) -> Result<Self> {
         let cannot = |error| Error::io(ErrorKind::Input, "open", &file.path, error);
-        let reader = BufReader::with_capacity(READ_BYTES, File::open(&file.path).map_err(cannot)?);
+        // A small file is there with one call; the byte more is for its end to be seen.
+        let capacity = READ_BYTES.min((file.size as usize).saturating_add(1));
+        let reader = BufReader::with_capacity(capacity, File::open(&file.path).map_err(cannot)?);
         Ok(match file.compression {
             Compression::Zstd => {
                 Self::Zstd(Box::new(zstd::Decoder::with_buffer(reader).map_err(cannot)?))

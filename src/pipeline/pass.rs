@@ -30,7 +30,7 @@ impl Pass<'_> {
         work: impl Fn(&mut W, &Block, Duration) -> Result<D> + Sync,
         settle: impl FnMut(D) -> Result<()> + Send,
     ) -> Result<()> {
-        let blocks = Blocks::new(self.inputs.clone(), self.input);
+        let blocks = Blocks::new(self.inputs.clone(), self.input, self.threads);
         let window = Window::new(AHEAD * self.threads as u64);
         let settling = Mutex::new((InOrder::new(), settle));
         let each_block = || -> Result<()> {
