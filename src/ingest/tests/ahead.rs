@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::ingest::Inputs;
+use crate::ingest::decode_ahead::DecodeAhead;
 
 /// So many lines, which tell their file and place.
 fn text(file: &str, lines: usize) -> Vec<u8> {
@@ -127,4 +129,27 @@ fn decoding_ends_with_those_who_ask() {
         });
         assert!(panicked.join().is_err());
     }
+}
+
+/// Memory does not grow with the file: whoever takes a block leaves a buffer for the next.
+#[test]
+fn buffers_go_round() {
+    let folder = Folder::new();
+    let path = folder.add("a.ndjson.gz", gzip(&text("", 50_000)));
+    let blocks = Blocks::new(Arc::new(discover(&[path]).unwrap()), &options(4 << 10), 1);
+    let (mut block, mut buffers) = (Block::default(), std::collections::BTreeSet::new());
+    while blocks.next(&mut block).unwrap() {
+        buffers.insert(block.data.as_ptr().addr());
+    }
+    assert!(block.index > 300, "{} blocks", block.index);
+    assert!(buffers.len() < 20, "{} buffers", buffers.len());
+}
+
+/// The run is of a file that is not there: a bug, which must not leave those who wait without an answer.
+#[test]
+#[should_panic(expected = "index out of bounds")]
+fn a_panic_goes_on_where_the_block_is_waited_for() {
+    let inputs = Arc::new(Inputs::default());
+    let ahead = DecodeAhead::start(&inputs, &options(1), vec![0..1, 1..2], 2);
+    let _ = ahead.next(&mut Block::default());
 }
