@@ -135,12 +135,15 @@ mod tests {
     use super::*;
     use crate::ingest::InputFile;
 
+    /// Files by compression and stored size, and the steps they make.
+    type Case<'c> = (&'c [(Compression, u64)], Vec<Step>);
+
     #[test]
     fn small_compressed_files_make_runs() {
         let plain = |file, size| Step::Plain(Split { file, start: 0, end: size });
         let run = Step::Compressed;
         let (gzip, none) = (Compression::Gzip, Compression::Plain);
-        let cases: &[(&[(Compression, u64)], Vec<Step>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[], vec![]),
             (&[(none, 9), (none, 0)], vec![plain(0, 9), plain(1, 0)]),
             (&[(gzip, 10), (gzip, 15)], vec![run(0..2)]),

@@ -118,11 +118,18 @@ struct Shared {
 struct State {
     /// Runs handed out to their end.
     ended: usize,
-    /// The runs after those that have been begun, in order.
+    /// The runs behind these that have been begun, in order.
     under_way: VecDeque<UnderWay>,
     /// Buffers to use again.
     empty: Vec<Block>,
     stopped: bool,
+}
+
+impl State {
+    /// A run that has been begun and not yet handed out to its end.
+    fn run(&mut self, run: usize) -> &mut UnderWay {
+        &mut self.under_way[run - self.ended]
+    }
 }
 
 #[derive(Default)]
@@ -147,7 +154,7 @@ impl Shared {
             // Whoever waits for the run would do so for ever if a panic went unnoticed.
             let outcome = catch_unwind(AssertUnwindSafe(|| self.decode(run)));
             let mut state = self.state();
-            self.under_way(&mut state, run).outcome = Some(outcome);
+            state.run(run).outcome = Some(outcome);
             self.ready.notify_all();
         }
     }
@@ -195,19 +202,14 @@ impl Shared {
     /// Exchanges a full block for an empty one, once it may wait; `false` if told to stop.
     fn put(&self, run: usize, block: &mut Block) -> bool {
         let mut state = self.state();
-        while !state.stopped && !self.under_way(&mut state, run).has_room(block, &self.options) {
+        while !state.stopped && !state.run(run).has_room(block, &self.options) {
             state = self.wait_for_room(state);
         }
         let empty = state.empty.pop().unwrap_or_default();
         let full = std::mem::replace(block, empty);
-        self.under_way(&mut state, run).waiting.push_back(full);
+        state.run(run).waiting.push_back(full);
         self.ready.notify_all();
         !state.stopped
-    }
-
-    fn under_way<'s>(&self, state: &'s mut State, run: usize) -> &'s mut UnderWay {
-        let place = run - state.ended;
-        &mut state.under_way[place]
     }
 
     fn wait_for_room<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {

@@ -76,6 +76,12 @@ fn arguments_keep_their_order_and_a_file_is_taken_once() {
     };
     assert_eq!(found(&[&odd, &b, &folder.argument()[0]]), ["export.txt", "b.ndjson", "a.ndjson"]);
     assert_eq!(found(&[&b, &b, &around]), ["b.ndjson"]);
+    fs::create_dir(folder.path("sub")).unwrap();
+    let back = folder.path("sub/../b.ndjson").to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink("../b.ndjson", folder.path("sub/link.ndjson")).unwrap();
+    let link = folder.path("sub/link.ndjson").to_str().unwrap().to_owned();
+    assert_eq!(found(&[&back, &b, &link, &around]), ["sub/../b.ndjson"]);
+    assert_eq!(found(&[&link, &folder.argument()[0]]), ["sub/link.ndjson", "a.ndjson"]);
     assert_eq!(found(&[&pattern]), ["a.ndjson", "b.ndjson"]);
 }
 
