@@ -8,22 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use memchr::{memchr, memrchr};
 
 use super::Options;
-use super::decode::Source;
+use super::cursor::Cursor;
 use super::input::{Compression, Format, InputFile, Inputs};
-use super::split::{Split, splits};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is kept of a line too long to parse: enough for an excerpt.
 pub(super) const HEAD_BYTES: usize = 1024;
 
 /// Bytes read at first beyond the end of a range, to finish its last line; doubled as needed.
-const TAIL_BYTES: usize = 64 << 10;
+pub(super) const TAIL_BYTES: usize = 64 << 10;
 
 /// All the input as numbered blocks of whole lines, shared by the threads that work on it.
 ///
 /// Blocks are handed out in order under one lock. Ranges of plain files are read outside of it, so
-/// threads read at the same time; compressed files are decoded inside, one after the other, while
-/// the threads that have their blocks go on.
+/// threads read at the same time; compressed files have been decoded by then, or their next block is
+/// waited for, on threads that belong to this and end with it (see `decode_ahead.rs`).
 pub struct Blocks {
     inputs: Arc<Inputs>,
     options: Options,
@@ -31,10 +30,11 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of all splits of `inputs`.
-    pub fn new(inputs: Arc<Inputs>, options: &Options) -> Self {
-        let cursor = Cursor { splits: splits(&inputs, options), ..Cursor::default() };
-        Self { inputs, options: options.clone(), cursor: Mutex::new(cursor) }
+    /// The blocks of all splits of `inputs`, for so many threads to work on; as many decode compressed
+    /// files.
+    pub fn new(inputs: Arc<Inputs>, options: &Options, threads: usize) -> Self {
+        let cursor = Mutex::new(Cursor::new(&inputs, options, threads));
+        Self { inputs, options: options.clone(), cursor }
     }
 
     /// Fills `into` with the next block; `false` if there is none left.
@@ -44,15 +44,12 @@ impl Blocks {
     /// After an error no more blocks are handed out.
     pub fn next(&self, into: &mut Block) -> Result<bool> {
         into.clear(&self.options);
-        let planned = self.cursor().advance(into, &self.inputs, &self.options);
-        let read = planned.and_then(|more| {
-            into.read(&self.inputs, &self.options)?;
-            Ok(more)
-        });
-        if read.is_err() {
+        let more = self.cursor().advance(into, &self.options)?;
+        if let Err(error) = into.read(&self.inputs, &self.options) {
             self.cursor().stop();
+            return Err(error);
         }
-        read
+        Ok(more)
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {
@@ -101,6 +98,21 @@ impl Block {
         }
     }
 
+    /// Adds a range to read, to the last piece if it goes on there.
+    pub(super) fn plan(&mut self, file: u32, format: Format, range: Range<u64>) {
+        match self.pieces.last_mut() {
+            Some(last) if last.file == file => last.stored.end = range.end,
+            _ => self.pieces.push(Piece {
+                file,
+                format,
+                stored: range,
+                lines: 0..0,
+                offset: 0,
+                cut: false,
+            }),
+        }
+    }
+
     fn clear(&mut self, options: &Options) {
         self.used = 0;
         self.pieces.clear();
@@ -129,9 +141,6 @@ impl Block {
             Format::Document => self.read_document(&reader, options)?,
             Format::Lines => self.read_lines(&reader, start..end, options)?,
         };
-        if end == file.size {
-            reader.check_end()?;
-        }
         debug_assert!(base <= lines.start && lines.end <= self.used);
         let piece = &mut self.pieces[index];
         (piece.lines, piece.offset, piece.cut) = (lines, offset, cut);
@@ -147,6 +156,9 @@ impl Block {
         let cut = reader.file.size > options.max_line_bytes as u64;
         let end = if cut { reader.file.size.min(HEAD_BYTES as u64) } else { reader.file.size };
         reader.append(self, 0..end)?;
+        if cut {
+            reader.append(self, reader.file.size..reader.file.size)?;
+        }
         Ok((base..self.used, 0, cut))
     }
 
@@ -218,105 +230,6 @@ impl Block {
     }
 }
 
-/// Where in the input the next block begins.
-#[derive(Default)]
-struct Cursor {
-    splits: Vec<Split>,
-    /// The split that is being handed out.
-    next_split: usize,
-    /// Bytes of it that have been.
-    taken: u64,
-    next_index: u64,
-    /// The compressed file that is being decoded.
-    source: Option<Source>,
-}
-
-impl Cursor {
-    /// Gives `block` its index and pieces. Compressed and plain files do not share a block.
-    fn advance(&mut self, block: &mut Block, inputs: &Inputs, options: &Options) -> Result<bool> {
-        let Some(split) = self.splits.get(self.next_split) else { return Ok(false) };
-        block.index = self.next_index;
-        self.next_index += 1;
-        if is_plain(inputs, *split) {
-            self.plan(block, inputs, options);
-        } else {
-            self.decode(block, inputs, options)?;
-        }
-        Ok(true)
-    }
-
-    fn stop(&mut self) {
-        self.next_split = self.splits.len();
-        self.source = None;
-    }
-
-    /// Hands out ranges of plain files up to a block's size.
-    fn plan(&mut self, block: &mut Block, inputs: &Inputs, options: &Options) {
-        let mut room = options.block_bytes.max(1) as u64;
-        while room > 0
-            && let Some(&split) = self.splits.get(self.next_split)
-            && is_plain(inputs, split)
-        {
-            let start = split.start + self.taken;
-            let format = inputs.files[split.file].format;
-            let end = if format == Format::Document {
-                split.end
-            } else {
-                split.end.min(start.saturating_add(room))
-            };
-            room = room.saturating_sub(end - start);
-            self.taken += end - start;
-            if end == split.end {
-                self.next_split += 1;
-                self.taken = 0;
-            }
-            block.plan(split.file as u32, format, start..end);
-        }
-    }
-
-    /// Decodes compressed files up to a block's size.
-    fn decode(&mut self, block: &mut Block, inputs: &Inputs, options: &Options) -> Result<()> {
-        while block.used < options.block_bytes.max(1)
-            && let Some(&split) = self.splits.get(self.next_split)
-            && !is_plain(inputs, split)
-        {
-            let file = &inputs.files[split.file];
-            let mut source = match self.source.take() {
-                Some(source) => source,
-                None => Source::open(file, split.file as u32)?,
-            };
-            if source.fill(block, file, options)? {
-                self.next_split += 1;
-            } else {
-                self.source = Some(source);
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Block {
-    /// Adds a range to read, to the last piece if it goes on there.
-    fn plan(&mut self, file: u32, format: Format, range: Range<u64>) {
-        match self.pieces.last_mut() {
-            Some(last) if last.file == file => last.stored.end = range.end,
-            _ => self.pieces.push(Piece {
-                file,
-                format,
-                stored: range,
-                lines: 0..0,
-                offset: 0,
-                cut: false,
-            }),
-        }
-    }
-}
-
-fn is_plain(inputs: &Inputs, split: Split) -> bool {
-    inputs.files[split.file].compression == Compression::Plain
-}
-
 /// A plain file while a piece of it is read.
 struct PlainReader<'a> {
     file: &'a InputFile,
@@ -331,24 +244,36 @@ impl<'a> PlainReader<'a> {
     }
 
     /// Appends a range of the file to the block.
+    ///
+    /// At the end of the file one byte more is asked for, to see that it has not grown: what came later
+    /// would be lost.
     fn append(&self, block: &mut Block, range: Range<u64>) -> Result<()> {
         let bytes = (range.end - range.start) as usize;
-        block.reserve(bytes);
-        let into = &mut block.data[block.used..block.used + bytes];
-        self.open.read_exact_at(into, range.start).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => changed(self.file).caused_by(error),
-            _ => Error::io(ErrorKind::Input, "read", &self.file.path, error),
-        })?;
+        let asked = bytes + usize::from(range.end == self.file.size);
+        block.reserve(asked);
+        let into = &mut block.data[block.used..block.used + asked];
+        if self.read(into, range.start, bytes)? != bytes {
+            return Err(changed(self.file));
+        }
         block.used += bytes;
         Ok(())
     }
 
-    /// Checks that the file has not grown: what came later would be lost.
-    fn check_end(&self) -> Result<()> {
-        let read = self.open.read_at(&mut [0], self.file.size);
-        match read.map_err(|e| Error::io(ErrorKind::Input, "read", &self.file.path, e))? {
-            0 => Ok(()),
-            _ => Err(changed(self.file)),
+    /// Reads until it has `least` bytes or the file ends; gives how many it has.
+    fn read(&self, into: &mut [u8], position: u64, least: usize) -> Result<usize> {
+        let mut filled = 0;
+        loop {
+            match self.open.read_at(&mut into[filled..], position + filled as u64) {
+                Ok(0) => return Ok(filled),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(Error::io(ErrorKind::Input, "read", &self.file.path, error));
+                }
+            }
+            if filled >= least {
+                return Ok(filled);
+            }
         }
     }
 }

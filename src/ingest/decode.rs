@@ -1,13 +1,13 @@
 //! Compressed files: decoded one block after the other, always to their very end.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind as IoKind, Read, Seek};
+use std::io::{BufReader, ErrorKind as IoKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::Options;
-use super::block::{Block, HEAD_BYTES, Piece};
+use super::block::{Block, HEAD_BYTES, Piece, TAIL_BYTES};
 use super::input::{Compression, Format, InputFile};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -58,7 +58,7 @@ impl Source {
             Progress::BetweenLines => (false, false),
             Progress::TooLong => (true, self.skip_line(block, start, file)?),
         };
-        let stored = self.accounted..self.decoder.position(file)?;
+        let stored = self.accounted..self.decoder.position();
         self.accounted = stored.end;
         block.pieces.push(Piece {
             file: self.file,
@@ -80,7 +80,7 @@ impl Source {
         options: &Options,
     ) -> Result<Progress> {
         let step = options.block_bytes.max(1);
-        let mut room = step.saturating_sub(start).max(1);
+        let mut room = step.saturating_sub(block.used).max(1);
         loop {
             let unread = block.used;
             block.reserve(room);
@@ -100,7 +100,7 @@ impl Source {
             if block.used - start > options.max_line_bytes {
                 return Ok(Progress::TooLong);
             }
-            room = step;
+            room = step.min(room.max(TAIL_BYTES) * 2);
         }
     }
 
@@ -137,14 +137,17 @@ enum Progress {
 }
 
 enum Decoder {
-    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<File>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Stored>>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Stored>>>),
 }
 
 impl Decoder {
     fn open(file: &InputFile) -> Result<Self> {
         let cannot = |error| Error::io(ErrorKind::Input, "open", &file.path, error);
-        let reader = BufReader::with_capacity(READ_BYTES, File::open(&file.path).map_err(cannot)?);
+        // A small file is there with one call; the byte more is for its end to be seen.
+        let capacity = READ_BYTES.min((file.size as usize).saturating_add(1));
+        let stored = Stored { file: File::open(&file.path).map_err(cannot)?, position: 0 };
+        let reader = BufReader::with_capacity(capacity, stored);
         Ok(match file.compression {
             Compression::Zstd => {
                 Self::Zstd(Box::new(zstd::Decoder::with_buffer(reader).map_err(cannot)?))
@@ -174,14 +177,25 @@ impl Decoder {
     }
 
     /// How far the stored file has been read.
-    fn position(&self, file: &InputFile) -> Result<u64> {
-        let mut stored = match self {
-            Self::Gzip(decoder) => decoder.get_ref().get_ref(),
-            Self::Zstd(decoder) => decoder.get_ref().get_ref(),
-        };
-        stored
-            .stream_position()
-            .map_err(|error| Error::io(ErrorKind::Input, "read", &file.path, error))
+    fn position(&self) -> u64 {
+        match self {
+            Self::Gzip(decoder) => decoder.get_ref().get_ref().position,
+            Self::Zstd(decoder) => decoder.get_ref().get_ref().position,
+        }
+    }
+}
+
+/// The file as stored, and how far it has been read.
+struct Stored {
+    file: File,
+    position: u64,
+}
+
+impl Read for Stored {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.position += read as u64;
+        Ok(read)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the user named becomes an ordered list of files: arguments as given, directories by path.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{MANIFEST_NAME, Manifest};
@@ -108,6 +110,8 @@ struct Discovery {
     inputs: Inputs,
     /// Canonical paths of the files taken, and of the directories entered (links may form rings).
     seen: HashSet<PathBuf>,
+    /// The canonical paths of directories, so that a file in one needs no walk over its whole path.
+    canonical: HashMap<PathBuf, PathBuf>,
     /// Files met so far, those taken before included.
     met: usize,
 }
@@ -115,21 +119,21 @@ struct Discovery {
 impl Discovery {
     fn argument(&mut self, input: &str) -> Result<()> {
         let path = Path::new(input);
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => self.directory(path),
-            Ok(_) => self.named_file(path),
+        match Found::at(path) {
+            Ok(found) if found.metadata.is_dir() => self.directory(path),
+            Ok(found) => self.named_file(&found),
             Err(_) if input.contains(['*', '?', '[']) => self.pattern(input),
             Err(error) => Err(Error::io(ErrorKind::Input, "find", path, error)),
         }
     }
 
     /// A file the user named: a manifest, or read whatever it is called.
-    fn named_file(&mut self, path: &Path) -> Result<()> {
-        if let Some(manifest) = Manifest::read_if_one(path)? {
+    fn named_file(&mut self, found: &Found<'_>) -> Result<()> {
+        if let Some(manifest) = Manifest::read_if_one(found.path)? {
             return self.manifest(manifest);
         }
-        let (format, compression) = kind_by_name(path);
-        self.take(path, format.unwrap_or(Format::Lines), compression, None)
+        let (format, compression) = kind_by_name(found.path);
+        self.take(found, format.unwrap_or(Format::Lines), compression, None)
     }
 
     fn pattern(&mut self, pattern: &str) -> Result<()> {
@@ -153,7 +157,9 @@ impl Discovery {
     }
 
     fn directory(&mut self, directory: &Path) -> Result<()> {
-        if !self.seen.insert(canonical(directory)?) {
+        let canonical = canonical(directory)?;
+        self.canonical.insert(directory.to_owned(), canonical.clone());
+        if !self.seen.insert(canonical) {
             return Ok(());
         }
         let manifest = directory.join(MANIFEST_NAME);
@@ -170,16 +176,15 @@ impl Discovery {
 
     /// A path that a directory or a pattern yielded: only what has a known name is taken.
     fn matched(&mut self, path: &Path) -> Result<()> {
-        let metadata =
-            fs::metadata(path).map_err(|e| Error::io(ErrorKind::Input, "find", path, e))?;
-        if metadata.is_dir() {
+        let found = Found::at(path).map_err(cannot_find(path))?;
+        if found.metadata.is_dir() {
             return self.directory(path);
         }
         match kind_by_name(path) {
             (Some(format), compression)
                 if path.file_name().is_some_and(|name| name != EXPORT_LOG) =>
             {
-                self.take(path, format, compression, None)
+                self.take(&found, format, compression, None)
             }
             _ => {
                 self.inputs.ignored.push(path.to_owned());
@@ -193,7 +198,11 @@ impl Discovery {
             let (format, compression) = kind_by_name(&listed.path);
             let declared =
                 Declared { resource_type: listed.resource_type.clone(), count: listed.count };
-            self.take(&listed.path, format.unwrap_or(Format::Lines), compression, Some(declared))
+            Found::at(&listed.path)
+                .map_err(cannot_find(&listed.path))
+                .and_then(|found| {
+                    self.take(&found, format.unwrap_or(Format::Lines), compression, Some(declared))
+                })
                 .map_err(|error| error.at("manifest", manifest.path.display()))?;
         }
         let listed: HashSet<_> = manifest.files().map(|file| file.path.as_path()).collect();
@@ -208,46 +217,89 @@ impl Discovery {
 
     fn take(
         &mut self,
-        path: &Path,
+        found: &Found<'_>,
         format: Format,
         compression: Compression,
         declared: Option<Declared>,
     ) -> Result<()> {
         self.met += 1;
-        if !self.seen.insert(canonical(path)?) {
+        let canonical = self.canonical_of(found)?;
+        if !self.seen.insert(canonical) {
             return Ok(());
         }
-        let size = probe(path, compression)?;
+        found.probe(compression)?;
         self.inputs.files.push(InputFile {
-            path: path.to_owned(),
-            size,
+            path: found.path.to_owned(),
+            size: found.metadata.len(),
             format,
             compression,
             declared,
         });
         Ok(())
     }
+
+    /// The canonical path of a file: its name in the canonical path of its directory, unless it is a link.
+    fn canonical_of(&mut self, found: &Found<'_>) -> Result<PathBuf> {
+        let (Some(parent), Some(name), false) =
+            (found.path.parent(), found.path.file_name(), found.is_link)
+        else {
+            return canonical(found.path);
+        };
+        let directory = match self.canonical.entry(parent.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(canonical(or_here(parent))?),
+        };
+        Ok(directory.join(name))
+    }
 }
 
-/// Checks that a file can be read and is packed as its name says; gives its size.
-fn probe(path: &Path, compression: Compression) -> Result<u64> {
-    let cannot = |doing| move |error| Error::io(ErrorKind::Input, doing, path, error);
-    let metadata = fs::metadata(path).map_err(cannot("find"))?;
-    if !metadata.is_file() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("`{}` is not a regular file", path.display()),
-        )
-        .hint("save the stream to a file first: its parts are read at the same time"));
+/// What there is at a path.
+struct Found<'p> {
+    path: &'p Path,
+    /// Of what a link leads to.
+    metadata: Metadata,
+    is_link: bool,
+}
+
+impl<'p> Found<'p> {
+    fn at(path: &'p Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        let is_link = metadata.is_symlink();
+        let metadata = if is_link { fs::metadata(path)? } else { metadata };
+        Ok(Self { path, metadata, is_link })
     }
-    let file = File::open(path).map_err(cannot("open"))?;
+
+    /// Checks that the file can be read and is packed as its name says.
+    fn probe(&self, compression: Compression) -> Result<()> {
+        if !self.metadata.is_file() {
+            return Err(Error::new(
+                ErrorKind::Input,
+                format!("`{}` is not a regular file", self.path.display()),
+            )
+            .hint("save the stream to a file first: its parts are read at the same time"));
+        }
+        // What everybody may read need not be tried: opening is half of what a small file costs.
+        let for_everybody = self.metadata.permissions().mode() & 0o444 == 0o444;
+        if compression == Compression::Plain && for_everybody {
+            return Ok(());
+        }
+        let file = File::open(self.path)
+            .map_err(|error| Error::io(ErrorKind::Input, "open", self.path, error))?;
+        check_start(self.path, file, compression)
+    }
+}
+
+/// Checks that a file begins as files of its compression do.
+fn check_start(path: &Path, file: File, compression: Compression) -> Result<()> {
     let (magic, name): (&[u8], _) = match compression {
-        Compression::Plain => return Ok(metadata.len()),
+        Compression::Plain => return Ok(()),
         Compression::Gzip => (&[0x1f, 0x8b], "gzip"),
         Compression::Zstd => (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
     };
     let mut start = Vec::new();
-    file.take(magic.len() as u64).read_to_end(&mut start).map_err(cannot("read"))?;
+    file.take(magic.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| Error::io(ErrorKind::Input, "read", path, error))?;
     // A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2); the decoder judges those.
     let skippable =
         compression == Compression::Zstd && matches!(start[..], [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
@@ -258,7 +310,7 @@ fn probe(path: &Path, compression: Compression) -> Result<u64> {
         )
         .hint("fetch it again if its transfer broke off, or rename it if it is not compressed"));
     }
-    Ok(metadata.len())
+    Ok(())
 }
 
 /// The format a name stands for, if any, and the compression.
@@ -279,22 +331,30 @@ fn kind_by_name(path: &Path) -> (Option<Format>, Compression) {
 
 /// The paths in a directory, sorted, without names that start with `.` or `_`.
 fn visible(directory: &Path) -> Result<Vec<PathBuf>> {
-    // The parent of a bare file name is the empty path, which the system does not know.
-    let listed = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let listed = or_here(directory);
     let cannot = |error| Error::io(ErrorKind::Input, "list", listed, error);
-    let mut paths = Vec::new();
+    let mut names = Vec::new();
     for entry in fs::read_dir(listed).map_err(cannot)? {
         let name = entry.map_err(cannot)?.file_name();
         if !name.to_string_lossy().starts_with(['.', '_']) {
-            paths.push(directory.join(name));
+            names.push(name);
         }
     }
-    paths.sort();
-    Ok(paths)
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+}
+
+/// The parent of a bare file name is the empty path, which the system does not know.
+fn or_here(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
 fn canonical(path: &Path) -> Result<PathBuf> {
-    fs::canonicalize(path).map_err(|error| Error::io(ErrorKind::Input, "find", path, error))
+    fs::canonicalize(path).map_err(cannot_find(path))
+}
+
+fn cannot_find(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| Error::io(ErrorKind::Input, "find", path, error)
 }
 
 fn nothing_to_read(input: &str) -> Error {

@@ -3,12 +3,19 @@
 //! ```text
 //! discover → Inputs → splits → Blocks ──next──► Block ──Parser::run──► Line::Resource (a simd-json tape)
 //!            (files)           (shared)         (a thread's)      ├──► Line::Rejected (data, not an error)
-//!                                                                 └──► BlockCounts ──in order──► Tally → Report
+//!                               ▲    ▲                            └──► BlockCounts ──in order──► Tally → Report
+//!                               │    └── ranges of plain files, read by the thread that asks
+//!                               └─────── compressed files, decoded ahead on threads of their own
 //! ```
 //!
 //! Every thread owns one [`Block`] and one [`Parser`] and asks the shared [`Blocks`] for more. Where
 //! blocks begin and end depends on the inputs and the [`Options`] alone, never on timing, so results
 //! put in the order of [`Block::index`] are the same for any number of threads.
+//!
+//! Compressed files are decoded several at once, each thread at one file (or one run of neighbouring small
+//! ones), into a few blocks that wait for their turn; a decoder that is that far ahead sleeps. Small files,
+//! plain or compressed, share blocks, and each plain one costs four system calls from end to end: `statx` when
+//! it is found; `open`, `pread` and `close` when it is read.
 //!
 //! A *line* is what ends at `\n` or at the end of the file, nothing else: U+2028 and U+2029 are text.
 //! A `.json` document counts as one line. What becomes of each:
@@ -44,7 +51,9 @@
 //! nothing that the grammar forbids. Whole numbers beyond 64 bits are accepted; their digits are in the text.
 
 mod block;
+mod cursor;
 mod decode;
+mod decode_ahead;
 mod input;
 mod line;
 mod manifest;

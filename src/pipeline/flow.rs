@@ -66,7 +66,7 @@ pub struct Outcome {
 /// Time that threads spent, by stage.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Times {
-    /// Reading and decompressing.
+    /// Reading plain files, and waiting for compressed ones to be decoded.
     pub read: Duration,
     /// Splitting and parsing.
     pub parse: Duration,

@@ -22,7 +22,8 @@ pub(super) struct Pass<'p> {
 }
 
 impl Pass<'_> {
-    /// Every thread makes itself a worker, which turns blocks into results; it is told how long reading the block took.
+    /// Every thread makes itself a worker, which turns blocks into results; it is told how long it took to get the
+    /// block: to read it, or to wait until it was decoded.
     /// `settle` gets the results in the order of the input. The first error ends the pass.
     pub(super) fn run<W, D: Send>(
         &self,
@@ -30,7 +31,7 @@ impl Pass<'_> {
         work: impl Fn(&mut W, &Block, Duration) -> Result<D> + Sync,
         settle: impl FnMut(D) -> Result<()> + Send,
     ) -> Result<()> {
-        let blocks = Blocks::new(self.inputs.clone(), self.input);
+        let blocks = Blocks::new(self.inputs.clone(), self.input, self.threads);
         let window = Window::new(AHEAD * self.threads as u64);
         let settling = Mutex::new((InOrder::new(), settle));
         let each_block = || -> Result<()> {

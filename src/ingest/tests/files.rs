@@ -76,6 +76,12 @@ fn arguments_keep_their_order_and_a_file_is_taken_once() {
     };
     assert_eq!(found(&[&odd, &b, &folder.argument()[0]]), ["export.txt", "b.ndjson", "a.ndjson"]);
     assert_eq!(found(&[&b, &b, &around]), ["b.ndjson"]);
+    fs::create_dir(folder.path("sub")).unwrap();
+    let back = folder.path("sub/../b.ndjson").to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink("../b.ndjson", folder.path("sub/link.ndjson")).unwrap();
+    let link = folder.path("sub/link.ndjson").to_str().unwrap().to_owned();
+    assert_eq!(found(&[&back, &b, &link, &around]), ["sub/../b.ndjson"]);
+    assert_eq!(found(&[&link, &folder.argument()[0]]), ["sub/link.ndjson", "a.ndjson"]);
     assert_eq!(found(&[&pattern]), ["a.ndjson", "b.ndjson"]);
 }
 
@@ -183,16 +189,21 @@ fn a_file_that_changes_while_being_read_is_an_error() {
         let path = folder.add(name, before);
         let options = Options { block_bytes: 100, ..Options::default() };
         let inputs = Arc::new(discover(&[path]).unwrap());
-        let blocks = Blocks::new(inputs.clone(), &options);
-        let (mut block, mut parser, mut tally) =
-            (Block::default(), Parser::new(&options), Tally::new(inputs));
-        if name.starts_with("later") {
-            assert!(blocks.next(&mut block)?);
-            tally.add(parser.run(&block, |_| Ok(()))?)?;
-        }
-        match after {
+        let change = || match after {
             Some(after) => fs::write(folder.path(name), after).unwrap(),
             None => fs::remove_file(folder.path(name)).unwrap(),
+        };
+        let later = name.starts_with("later");
+        if !later {
+            change();
+        }
+        let blocks = Blocks::new(inputs.clone(), &options, 1);
+        let (mut block, mut parser, mut tally) =
+            (Block::default(), Parser::new(&options), Tally::new(inputs));
+        if later {
+            assert!(blocks.next(&mut block)?);
+            tally.add(parser.run(&block, |_| Ok(()))?)?;
+            change();
         }
         while blocks.next(&mut block)? {
             tally.add(parser.run(&block, |_| Ok(()))?)?;
@@ -246,7 +257,7 @@ fn after_an_error_there_are_no_more_blocks() {
     folder.add("c.ndjson", LINE);
     let options = Options { block_bytes: 1, ..Options::default() };
     for broken in ["a.ndjson.gz", "b.ndjson"] {
-        let blocks = Blocks::new(Arc::new(discover(&folder.argument()).unwrap()), &options);
+        let blocks = Blocks::new(Arc::new(discover(&folder.argument()).unwrap()), &options, 1);
         let _ = fs::remove_file(folder.path("b.ndjson"));
         check_error(blocks.next(&mut Block::default()), broken);
         assert!(!blocks.next(&mut Block::default()).unwrap());

@@ -1,6 +1,7 @@
 //! Tests of the stage as a whole: files in, the sequence of resources and rejects out.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod files;
 mod outcomes;
 mod sweeps;
@@ -62,7 +63,7 @@ struct Reading {
 
 fn read(inputs: &[String], options: &Options, threads: usize) -> Result<Reading> {
     let inputs = Arc::new(discover(inputs)?);
-    let blocks = Blocks::new(inputs.clone(), options);
+    let blocks = Blocks::new(inputs.clone(), options, threads);
     let done = Mutex::new(Vec::new());
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {

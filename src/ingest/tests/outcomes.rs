@@ -176,7 +176,7 @@ fn excerpts_are_kept_on_request_only() {
             let options = Options { max_line_bytes, keep_excerpts, ..Options::default() };
             let inputs = Arc::new(discover(std::slice::from_ref(&path)).unwrap());
             let mut block = Block::default();
-            assert!(Blocks::new(inputs.clone(), &options).next(&mut block).unwrap());
+            assert!(Blocks::new(inputs.clone(), &options, 1).next(&mut block).unwrap());
             let counts = Parser::new(&options).run(&block, |_| Ok(())).unwrap();
             let rejects = Tally::new(inputs).add(counts).unwrap();
             assert_eq!(rejects[0].excerpt, excerpt);

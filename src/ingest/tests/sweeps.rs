@@ -133,7 +133,7 @@ fn small_files_share_blocks() {
         );
     }
     let inputs = Arc::new(discover(&folder.argument()).unwrap());
-    let blocks = Blocks::new(inputs.clone(), &options(4000, 1 << 20));
+    let blocks = Blocks::new(inputs.clone(), &options(4000, 1 << 20), 1);
     let (mut block, mut seen, mut stored) = (Block::default(), 0, 0);
     while blocks.next(&mut block).unwrap() {
         assert_eq!(block.index, seen);
@@ -162,7 +162,7 @@ fn memory_is_bounded_by_the_limit() {
         let second = format!("0:2@{} B -", line.find('\n').unwrap() + 1);
         assert_eq!(reading.events, ["0:1@0 !longer than 1048576 bytes", &second]);
 
-        let blocks = Blocks::new(Arc::new(discover(&path).unwrap()), &options);
+        let blocks = Blocks::new(Arc::new(discover(&path).unwrap()), &options, 1);
         let mut block = Block::default();
         while blocks.next(&mut block).unwrap() {
             assert!(

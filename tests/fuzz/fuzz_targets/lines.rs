@@ -96,7 +96,7 @@ fn read(
     let size = content.len() as u64;
     let file = InputFile { path: PATH.clone(), size, format, compression, declared: None };
     let inputs = Arc::new(Inputs { files: vec![file], ..Inputs::default() });
-    let blocks = Blocks::new(inputs.clone(), options);
+    let blocks = Blocks::new(inputs.clone(), options, 1);
     let (mut parser, mut block, mut tally) =
         (Parser::new(options), Block::default(), Tally::new(inputs));
     let mut events = Vec::new();
