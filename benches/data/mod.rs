@@ -112,7 +112,9 @@ pub(crate) fn flatten(file: &Path, views: &[&View]) -> Vec<Vec<RecordBatch>> {
                     raw: resource.raw,
                     base: resource.base,
                 };
-                flatteners.iter_mut().for_each(|flattener| flattener.add(source).unwrap());
+                for flattener in &mut flatteners {
+                    flattener.add(source).unwrap();
+                }
             }
             Ok(())
         });
