@@ -23,7 +23,7 @@ usage: cargo bench --bench end_to_end -- [options]
   --scale N      copies of the base export in the data made without --data (10: 367 MB are read)
   --runs N       measured rounds, after one that is compared and not measured (5)
   --peers A,B    of duckdb, polars, pysof, limit (duckdb,limit)
-  --targets      then also start-up, threads, added views, kinds of files, and SQL
+  --targets      then also the second table: start-up, threads, added views, kinds of files, SQL
   --python PATH  interpreter that has the peers' packages (KILN_PYTHON, else python3)
   --kiln PATH    another build of Kiln (the one cargo built)
   --threads N    threads for every program (all cores)
@@ -80,7 +80,7 @@ fn benchmark(options: Options, arguments: &[String]) -> Outcome<ExitCode> {
         println!("\n{note}");
     }
     if job.options.targets {
-        targets::print(&job, named(ANCHOR))?;
+        targets::print(&job, &programs[0], named(ANCHOR), named(LIMIT))?;
     }
     Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -31,7 +31,7 @@ pub(crate) struct Run {
     /// The conversion by the program's own clock, without start-up; Kiln's is its whole wall time.
     own: f64,
     pub(crate) cpu: f64,
-    peak_memory: f64,
+    pub(crate) peak_memory: f64,
     parquet: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The second table: start-up, threads, added views, kinds of files, and SQL.
+//! The second table: what was asked of the first, then start-up, threads, added views, kinds of files, and SQL.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,8 +26,14 @@ const QUERY_RUNS: usize = 3;
 const ANSWERS: &str = "7";
 
 /// Measures and prints.
-pub(crate) fn print(job: &Job, anchor: Option<&Program>) -> Outcome<()> {
+pub(crate) fn print(
+    job: &Job,
+    kiln: &Program,
+    anchor: Option<&Program>,
+    limit: Option<&Program>,
+) -> Outcome<()> {
     println!("\n{HEADER}");
+    first_table(kiln, anchor, limit);
     start_up(job)?;
     threads(job)?;
     for [first, second] in ADDED {
@@ -53,6 +59,19 @@ fn run<const N: usize>(programs: [Program; N], runs: usize) -> Outcome<[Program;
 
 fn wall(run: &Run) -> f64 {
     run.wall
+}
+
+fn first_table(kiln: &Program, anchor: Option<&Program>, limit: Option<&Program>) {
+    let ratio = |n: f64| format!("{n:.2}");
+    if let Some(limit) = limit {
+        row("wall time: Kiln / limit", &ratio(kiln.ratio(limit, wall)), "<= 2.5");
+    }
+    if let Some(anchor) = anchor {
+        row("wall time: DuckDB / Kiln", &ratio(anchor.ratio(kiln, wall)), ">= 3.5");
+        row("CPU time: DuckDB / Kiln", &ratio(anchor.ratio(kiln, |run| run.cpu)), ">= 2");
+    }
+    let memory = kiln.median(|run| run.peak_memory) / f64::from(1 << 20);
+    row("peak memory", &format!("{memory:.0} MiB"), "< 512 MiB");
 }
 
 fn start_up(job: &Job) -> Outcome<()> {
