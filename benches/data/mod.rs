@@ -90,7 +90,7 @@ pub(crate) fn measure(benchmark: impl FnOnce(&mut Criterion, &Data)) -> ExitCode
 /// Reads a file block by block into the same buffer, as a thread of Kiln does.
 pub(crate) fn each_block(file: &Path, block: &mut Block, mut each: impl FnMut(&Block)) {
     let inputs = discover(&[file.to_string_lossy().into_owned()]).unwrap();
-    let blocks = Blocks::new(Arc::new(inputs), &Options::default());
+    let blocks = Blocks::new(Arc::new(inputs), &Options::default(), 1);
     while blocks.next(block).unwrap() {
         each(block);
     }

@@ -23,7 +23,7 @@ const SMALL_FILES: usize = 20_000;
 const SMALL_FILE_BYTES: usize = 5_000;
 /// Rounds of the queries, each with so many answers to each query.
 const QUERY_RUNS: usize = 3;
-const ANSWERS: &str = "7";
+const ANSWERS: &str = "30";
 
 /// Measures and prints.
 pub(crate) fn print(
