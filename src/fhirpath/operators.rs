@@ -26,9 +26,7 @@ pub(super) fn apply<'a>(
     use Operator as O;
     match operator {
         O::And | O::Or | O::Xor | O::Implies => logic(operator, left, right, this, cx),
-        O::Equal | O::NotEqual if let Some(equal) = with_literal(left, right, this, cx)? => {
-            Ok(cx.boolean(equal.map(|e| e == (operator == O::Equal))))
-        }
+        O::Equal if let Some(equal) = with_literal(left, right, this, cx)? => Ok(equal),
         _ => {
             let (left, right) = (left.eval(this, cx)?, right.eval(this, cx)?);
             match operator {
@@ -81,20 +79,20 @@ fn with_literal<'a>(
     right: &'a Expr,
     this: Item<'a>,
     cx: &Context<'a>,
-) -> Evaluated<'a, Option<Option<bool>>> {
+) -> Evaluated<'a, Option<Collection<'a>>> {
     let (ExprKind::Path { input, steps, first }, ExprKind::Literal(literal)) =
         (&left.kind, &right.kind)
     else {
         return Ok(None);
     };
-    let (mut found, mut result) = (0, None);
+    let (mut found, mut equals) = (0, None);
     walk::visit(input, steps, this, cx, &mut |item| {
         found += 1;
         // Two values are not equal to one.
-        result = if found == 1 { equal(item, literal.item(), cx.doc) } else { Some(false) };
+        equals = if found == 1 { equal(item, literal.item(), cx.doc) } else { Some(false) };
         found == 1 && !first
     })?;
-    Ok(Some(result))
+    Ok(Some(cx.boolean(equals)))
 }
 
 /// `=`: empty if a side is empty; else same length and all items equal in order.

@@ -85,7 +85,9 @@ impl View {
             return Err(problems);
         }
         let mut trie = Trie::new(resource);
-        filters.iter_mut().for_each(|(filter, _)| filter.put_into(&mut trie));
+        for (filter, _) in &mut filters {
+            filter.put_into(&mut trie);
+        }
         select.put_into(&mut trie);
         let name = definition.name.unwrap_or_default();
         let columns = columns.into_iter().map(|c| c.column).collect();
