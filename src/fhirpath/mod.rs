@@ -3,6 +3,10 @@
 //! An expression is parsed, its names bound to the element table and its functions found *once*; every mistake shows
 //! then, with its place in the text. Evaluation runs on the tape of a parsed line and allocates in an arena only.
 //!
+//! Most expressions of a view are plain paths. Those of one focus are put together in a [`Trie`], whose one walk over the
+//! focus finds all their values: the fast path (`trie`). Everything else is evaluated expression by expression (`eval`,
+//! `walk`), and so are plain paths where the walk meets something out of the ordinary.
+//!
 //! Spec: FHIRPath N1 (<http://hl7.org/fhirpath/N1/>), with the functions that FHIR and SQL on FHIR add. The module
 //! knows nothing of files, views or Arrow.
 
