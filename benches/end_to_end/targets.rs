@@ -92,14 +92,13 @@ fn threads(job: &Job) -> Outcome<()> {
     one.arguments[count.expect("Kiln is told the number of threads") + 1] = "1".into();
     let [one, all] = run([one, all], job.options.runs)?;
     let what = format!("1 thread / {} threads", job.options.threads);
-    let measured = format!(
-        "{:.2} s / {:.2} s: {:.2}",
-        one.median(wall),
-        all.median(wall),
-        one.ratio(&all, wall)
-    );
-    row(&what, &measured, ">= 1.8 on two cores");
+    row(&what, &walls(&one, &all), ">= 1.8 on two cores");
     Ok(())
+}
+
+/// The wall times of two programs, and how often the second goes into the first.
+fn walls(a: &Program, b: &Program) -> String {
+    format!("{:.2} s / {:.2} s: {:.2}", a.median(wall), b.median(wall), a.ratio(b, wall))
 }
 
 /// What a second view over a file costs, as a share of what it costs alone.
@@ -162,13 +161,7 @@ fn small_files(job: &Job) -> Outcome<()> {
         [job.kiln("small files", &views, &[folder]), job.kiln("one file", &views, &[one])];
     let [many, one] = run(programs, job.options.runs)?;
     let what = format!("{files} files of 5 kB / one file");
-    let measured = format!(
-        "{:.2} s / {:.2} s: {:.2}",
-        many.median(wall),
-        one.median(wall),
-        many.ratio(&one, wall)
-    );
-    row(&what, &measured, "<= 2");
+    row(&what, &walls(&many, &one), "<= 2");
     Ok(())
 }
 

@@ -68,6 +68,11 @@ impl Resolver<'_> {
             SyntaxKind::Indexer(input, index) => {
                 let input = Box::new(self.expression(input, focus)?);
                 let index = Box::new(self.expression(index, focus)?);
+                if let ExprKind::Literal(Literal::Integer(0)) = index.kind
+                    && let ExprKind::Path { first: false, .. } = input.kind
+                {
+                    return Ok(first_of(*input, span));
+                }
                 let gives = input.gives.clone().single();
                 done(ExprKind::Item { input, index }, gives)
             }
@@ -168,9 +173,6 @@ impl Resolver<'_> {
                 arguments.len(),
                 own_span,
             ));
-        }
-        if name == "first" && matches!(input.kind, ExprKind::Path { first: false, .. }) {
-            return Ok(first_of(input, span));
         }
         let input = match name {
             "first" => match shortcuts::first(input, span.clone()) {

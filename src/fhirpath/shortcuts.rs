@@ -6,6 +6,7 @@ use super::eval::{Context, Evaluated};
 use super::expr::{Expr, ExprKind, Operator, Static, Step};
 use super::functions::Function;
 use super::operators::holds;
+use super::steps::first_of;
 use super::value::{Collection, Item};
 use super::walk;
 
@@ -26,10 +27,11 @@ pub(super) fn exists(
     Expr { kind, span, gives }
 }
 
-/// `first()` of `input`, if that is a `where()` that can stop at the first item; else `input` again.
+/// `first()` of `input`, if that is a path or a `where()` that can stop at the first item; else `input` again.
 pub(super) fn first(mut input: Expr, span: Range<usize>) -> Result<Expr, Expr> {
     let gives = input.gives.clone().single();
     match input.kind {
+        ExprKind::Path { first: false, .. } => Ok(first_of(input, span)),
         ExprKind::Call { function, input, mut arguments }
             if function.name == "where" && arguments.iter().all(Expr::cannot_fail) =>
         {

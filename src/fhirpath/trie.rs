@@ -19,7 +19,7 @@ use simd_json::{Node, StaticNode};
 use super::document::{Document, width};
 use super::eval::Context;
 use super::expr::{Expr, ExprKind, Step};
-use super::value::{Collection, Element, Item, Literal};
+use super::value::{Collection, Element, Item};
 use super::walk::is_abstract;
 use crate::fhir::Type;
 
@@ -352,16 +352,7 @@ impl Expr {
 
 /// The steps of a path from a focus of this type, if it is plain: one key for each name.
 fn plain_path(expr: &Expr, of: Type) -> Option<Vec<Place>> {
-    let (input, steps, first) = match &expr.kind {
-        ExprKind::Path { input, steps, first } => (input, steps, *first),
-        ExprKind::Item { input, index } => match (&input.kind, &index.kind) {
-            (ExprKind::Path { input, steps, .. }, ExprKind::Literal(Literal::Integer(0))) => {
-                (input, steps, true)
-            }
-            _ => return None,
-        },
-        _ => return None,
-    };
+    let ExprKind::Path { input, steps, first } = &expr.kind else { return None };
     let mut path =
         if matches!(input.kind, ExprKind::This) { Vec::new() } else { plain_path(input, of)? };
     for step in steps {
@@ -369,7 +360,7 @@ fn plain_path(expr: &Expr, of: Type) -> Option<Vec<Place>> {
         path.push(plain_step(step, from)?);
     }
     if let Some(last) = path.last_mut() {
-        last.first |= first;
+        last.first |= *first;
     }
     Some(path)
 }
