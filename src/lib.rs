@@ -43,6 +43,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod export;
 pub mod fhir;
 pub mod fhirpath;
 pub mod flatten;

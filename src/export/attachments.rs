@@ -1,0 +1,1 @@
+//! Loads the attachments that resources point at.

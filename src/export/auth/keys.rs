@@ -1,0 +1,1 @@
+//! Reads private keys: JWK, JWKS or PEM.

@@ -1,0 +1,1 @@
+//! Sends the kick-off request, and finds the group it is for.

@@ -1,0 +1,1 @@
+//! The manifest, of any version of the guide, read tolerantly.

@@ -1,0 +1,1 @@
+//! What a server says when it refuses: OperationOutcome, or an OAuth error.

@@ -1,0 +1,1 @@
+//! Asks for the status of the job until it is done.

@@ -1,0 +1,1 @@
+//! How long to wait: Retry-After in all its spellings, and back-off.

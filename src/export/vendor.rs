@@ -1,0 +1,1 @@
+//! What is known of vendors' servers: a table of settings with their sources.
