@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::io::{self, BufWriter, IsTerminal};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::args::{
@@ -136,8 +137,9 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
         threads,
         progress: &progress,
     };
+    let input = iter::once(Ok(inputs));
     let outcome = Watch::start("flatten")
-        .over(&progress, || pipeline::flatten(&flow, inputs, outputs, arguments.max_rejects))?;
+        .over(&progress, || pipeline::flatten(&flow, input, outputs, arguments.max_rejects))?;
     report::flattened(&outcome, &views);
     Ok(())
 }

@@ -49,3 +49,13 @@ pub struct StoredFile {
     /// Of the bytes as the server has them (undecoded by us only where gzip was a transfer encoding), hex.
     pub sha256: String,
 }
+
+/// The file it is in.
+const NAME: &str = "export.json";
+
+impl ExportState {
+    /// Whether an export was begun in this folder.
+    pub fn is_in(folder: &std::path::Path) -> bool {
+        folder.join(NAME).is_file()
+    }
+}

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::schemas::{self, Finding};
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::Settings;
 use crate::flatten::{Problem, View};
 use crate::ingest;
 use crate::query::Engine;
@@ -34,7 +35,7 @@ pub struct Pipeline {
 }
 
 /// Where resources come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// Files, directories, patterns, manifests.
     Paths(Vec<String>),
@@ -47,6 +48,19 @@ pub enum Source {
         /// Where it is written.
         folder: PathBuf,
     },
+    /// A Bulk Data export.
+    Export(ExportSource),
+}
+
+/// A Bulk Data export as a source.
+#[derive(Debug, Clone)]
+pub struct ExportSource {
+    /// What is asked of which server, and how.
+    pub settings: Settings,
+    /// Where exports are kept, one folder each.
+    pub folder: PathBuf,
+    /// How many are kept once the tables have their data.
+    pub keep: usize,
 }
 
 /// A query of a pipeline.

@@ -5,6 +5,8 @@
 
 mod audit;
 mod definition;
+mod exports;
+mod feed;
 mod flow;
 mod in_order;
 mod output;
@@ -28,7 +30,9 @@ pub use flow::{Flow, Outcome, Progress, Times, on_threads};
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
-pub use report::{FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references};
+pub use report::{
+    ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
+};
 pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
 
