@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::source::ExportSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::ExportState;
 
@@ -15,9 +16,9 @@ const LOADED: &str = "loaded.json";
 /// One folder for each export, named by when it was begun.
 pub(super) struct Exports<'e> {
     /// Where they lie.
-    pub(super) folder: &'e Path,
+    folder: &'e Path,
     /// How many are kept once the tables have their data.
-    pub(super) keep: usize,
+    keep: usize,
 }
 
 /// What [`LOADED`] says.
@@ -25,6 +26,17 @@ pub(super) struct Exports<'e> {
 struct Loaded<'l> {
     run: &'l str,
     at: String,
+}
+
+impl ExportSource {
+    /// The folder of the export to go on with, or of a new one.
+    pub fn current_folder(&self, now: Timestamp) -> Result<PathBuf> {
+        self.exports().current(now)
+    }
+
+    pub(super) fn exports(&self) -> Exports<'_> {
+        Exports { folder: &self.folder, keep: self.keep }
+    }
 }
 
 impl Exports<'_> {

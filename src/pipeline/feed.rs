@@ -1,24 +1,22 @@
 //! What a run reads: files that are there, or those of an export as they arrive.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
-use super::definition::{ExportSource, Source};
-use super::exports::Exports;
-use super::flow::Progress;
+use super::source::{ExportSource, Source};
+use super::progress::Progress;
 use super::report::ExportReport;
 use super::run::bases;
-use crate::error::Result;
-use crate::export::{Clock, Complete, ExportJob, Observer, StoredFile};
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::{Clock, Complete, ExportJob, StoredFile};
 use crate::ingest::{self, Declared, Inputs};
 use crate::sample::Sample;
 
-/// So many bytes of an export are worth a pass, unless no more come.
-const PART_BYTES: u64 = 64 << 20;
+/// A pass takes no more files once it has so many bytes: progress is by passes.
+const PART_BYTES: u64 = 256 << 20;
 
 /// The input of one run.
 pub(super) struct Feed {
@@ -38,8 +36,19 @@ enum Kind {
 struct Running {
     source: ExportSource,
     folder: PathBuf,
-    arrived: Receiver<Result<StoredFile>>,
-    task: JoinHandle<Option<(ExportJob, Complete)>>,
+    arrivals: Receiver<Arrival>,
+    task: JoinHandle<()>,
+    whole: Option<Box<(ExportJob, Complete)>>,
+}
+
+/// What an export tells its run.
+enum Arrival {
+    /// A file, in the order of the manifest.
+    File(Box<StoredFile>),
+    /// It is not going to be whole this time.
+    Failed(Error),
+    /// All files have come. Nothing is committed without this word.
+    Whole(Box<(ExportJob, Complete)>),
 }
 
 impl Feed {
@@ -94,54 +103,47 @@ impl Drop for Running {
 
 impl Running {
     fn start(source: &ExportSource, progress: &Progress) -> Result<Self> {
-        let exports = Exports { folder: &source.folder, keep: source.keep };
-        let folder = exports.current(Timestamp::now())?;
-        let observer = observer(progress);
-        let mut job = ExportJob::open(source.settings.clone(), &folder, Clock::System, observer)?;
-        let (to, arrived) = channel();
-        let task = tokio::spawn(async move {
-            let complete = job.run(|file| {
-                // Nobody listens to an export whose run has failed; it is about to be stopped.
-                let _ = to.send(Ok(file.clone()));
-            });
-            match complete.await {
-                Ok(complete) => Some((job, complete)),
-                Err(error) => {
-                    let _ = to.send(Err(error));
-                    None
-                }
-            }
-        });
-        Ok(Self { source: source.clone(), folder, arrived, task })
+        let folder = source.current_folder(Timestamp::now())?;
+        let settings = source.settings.clone();
+        let job = ExportJob::open(settings, &folder, Clock::System, progress.observer())?;
+        let (to, arrivals) = channel();
+        let task = tokio::spawn(perform(job, to));
+        Ok(Self { source: source.clone(), folder, arrivals, task, whole: None })
     }
 
-    /// Waits until enough has arrived for a pass, or all.
+    /// Waits for a file, and takes those that arrived with it.
     fn next(&mut self) -> Option<Result<Inputs>> {
-        let mut files = Vec::new();
-        let mut bytes = 0;
-        while bytes < PART_BYTES {
-            match self.arrived.recv() {
-                Ok(Ok(file)) if file.section == "output" && !file.parts.is_empty() => {
+        let (mut files, mut bytes) = (Vec::new(), 0);
+        while self.whole.is_none() && bytes < PART_BYTES {
+            match self.arrival(files.is_empty()) {
+                Ok(Arrival::File(file)) if file.section == "output" && !file.parts.is_empty() => {
                     bytes += file.bytes;
-                    files.push(file);
+                    files.push(*file);
                 }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Some(Err(error)),
-                Err(_) => break,
+                Ok(Arrival::File(_)) => {}
+                Ok(Arrival::Failed(error)) => return Some(Err(error)),
+                Ok(Arrival::Whole(whole)) => self.whole = Some(whole),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Some(Err(broken_off())),
             }
         }
         (!files.is_empty()).then(|| inputs(&self.folder, &files))
     }
 
+    fn arrival(&self, wait: bool) -> Result<Arrival, TryRecvError> {
+        if wait {
+            return self.arrivals.recv().map_err(|_| TryRecvError::Disconnected);
+        }
+        self.arrivals.try_recv()
+    }
+
     async fn committed(mut self, run: &str) -> Result<ExportReport> {
-        let ended = (&mut self.task).await.ok().flatten();
-        let (mut job, complete) =
-            ended.expect("an export that failed or panicked has failed the run by its missing end");
+        let whole = self.whole.take().ok_or_else(broken_off)?;
+        let (mut job, complete) = *whole;
         let mut warnings = complete.warnings;
         warnings.extend(job.finish().await?);
         drop(job);
-        let exports = Exports { folder: &self.source.folder, keep: self.source.keep };
-        exports.loaded(&self.folder, run, Timestamp::now())?;
+        self.source.exports().loaded(&self.folder, run, Timestamp::now())?;
         Ok(ExportReport {
             folder: self.folder.display().to_string(),
             transaction_time: complete.transaction_time,
@@ -152,13 +154,20 @@ impl Running {
     }
 }
 
-/// Keeps the progress up to date.
-fn observer(progress: &Progress) -> Observer {
-    let export = progress.export.clone();
-    Arc::new(move |event| {
-        let mut standing = export.lock().expect("nothing panics while it is held");
-        standing.get_or_insert_default().update(event, Timestamp::now());
-    })
+async fn perform(mut job: ExportJob, to: Sender<Arrival>) {
+    // Nobody listens to an export whose run has failed; it is about to be stopped.
+    let tell = |arrival| drop(to.send(arrival));
+    let complete = job.run(|file| tell(Arrival::File(Box::new(file.clone())))).await;
+    tell(match complete {
+        Ok(complete) => Arrival::Whole(Box::new((job, complete))),
+        Err(error) => Arrival::Failed(error),
+    });
+}
+
+/// The export panicked, or the program is being stopped.
+fn broken_off() -> Error {
+    Error::new(ErrorKind::TryLater, "the export broke off; nothing was committed")
+        .hint("run again: it goes on")
 }
 
 /// The files as input, with what the manifest says of them.

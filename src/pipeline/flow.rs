@@ -3,17 +3,17 @@
 //! In one [`Pass`], the threads each take the next block, parse and flatten it, and hand its batches on under the block's
 //! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
 use super::output::TableOutput;
 use super::pass::Pass;
+use super::progress::Progress;
 use super::rejects::{Reject, RejectLog};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::Standing;
 use crate::fhirpath::Environment;
 use crate::flatten::{Counts, Flattener, Source, View};
 use crate::ingest::{
@@ -37,19 +37,6 @@ pub struct Flow<'f> {
     pub threads: usize,
     /// Where the work stands, for people.
     pub progress: &'f Progress,
-}
-
-/// Where the work stands; read by whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes of the input as stored.
-    pub total_bytes: AtomicU64,
-    /// Of them, done.
-    pub bytes: AtomicU64,
-    /// Rows made.
-    pub rows: AtomicU64,
-    /// Where the export stands that the input comes from.
-    pub export: Arc<Mutex<Option<Standing>>>,
 }
 
 /// What came of it.

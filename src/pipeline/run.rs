@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::definition::{MaxRejects, Pipeline};
 use super::feed::Feed;
-use super::flow::{Flow, Outcome, Progress, on_threads};
+use super::flow::{Flow, Outcome, on_threads};
 use super::output::{TableOutput, finish_all};
+use super::progress::Progress;
 use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
 use super::report::{Account, RunReport, Stage};
 use super::table_schema;

@@ -26,7 +26,8 @@ use std::sync::atomic::Ordering;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::flow::{Progress, on_threads};
+use super::flow::on_threads;
+use super::progress::Progress;
 use super::pass::Pass;
 use super::run::bases;
 use crate::error::Result;
