@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The folder, and the files found in it that nobody has asked for yet.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(in super::super) struct Folder {
     path: PathBuf,
     found: Mutex<HashMap<Slot, Vec<String>>>,
 }
@@ -49,6 +49,11 @@ impl Folder {
             }
         }
         Ok(Self { path: path.to_owned(), found: Mutex::new(found) })
+    }
+
+    /// The folder as a place to write to, while others write too.
+    pub(in super::super) fn beside(path: &Path) -> Self {
+        Self { path: path.to_owned(), found: Mutex::default() }
     }
 
     /// Where it is.

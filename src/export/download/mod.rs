@@ -13,16 +13,16 @@
 
 mod balance;
 mod body;
-mod content;
+pub(super) mod content;
 mod fetch;
-mod folder;
+pub(super) mod folder;
 mod lines;
-mod pace;
-mod parts;
-mod persist;
-mod refusal;
-mod store;
-mod target;
+pub(super) mod pace;
+pub(super) mod parts;
+pub(super) mod persist;
+pub(super) mod refusal;
+pub(super) mod store;
+pub(super) mod target;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

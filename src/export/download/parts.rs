@@ -10,7 +10,7 @@ use super::target::Format;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The parts of one file, or of one type of an organised file.
-pub(super) struct Series {
+pub(in super::super) struct Series {
     folder: Arc<Folder>,
     /// `Patient.00003`
     stem: String,
@@ -50,15 +50,15 @@ impl Drop for Temporary {
 
 /// A part that is complete and synced, and the name it is to have.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(in super::super) struct Staged {
     temporary: Temporary,
     /// Its name in the folder.
-    pub(super) name: String,
+    pub(in super::super) name: String,
 }
 
 impl Staged {
     /// Gives it its name. The folder is to be synced afterwards.
-    pub(super) fn publish(mut self, folder: &Path) -> Result<String> {
+    pub(in super::super) fn publish(mut self, folder: &Path) -> Result<String> {
         let path = folder.join(&self.name);
         std::fs::rename(&self.temporary.path, &path)
             .map_err(|error| Error::io(ErrorKind::Output, "write", &path, error))?;
@@ -71,17 +71,17 @@ const COMPRESSION_LEVEL: i32 = 3;
 
 impl Series {
     /// Nothing yet, not even a file.
-    pub(super) fn new(folder: Arc<Folder>, stem: String, format: Format) -> Self {
+    pub(in super::super) fn new(folder: Arc<Folder>, stem: String, format: Format) -> Self {
         Self { folder, stem, format, closed: Vec::new(), open: None, bytes: 0 }
     }
 
     /// Bytes of text so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in super::super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// A piece of a line.
-    pub(super) fn write(&mut self, text: &[u8]) -> Result<()> {
+    pub(in super::super) fn write(&mut self, text: &[u8]) -> Result<()> {
         if text.is_empty() {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Series {
     }
 
     /// The end of a line; a part that is long enough ends here too, if it `may_end`.
-    pub(super) fn end_line(&mut self, may_end: bool) -> Result<()> {
+    pub(in super::super) fn end_line(&mut self, may_end: bool) -> Result<()> {
         self.write(b"\n")?;
         let full = self.open.as_ref().is_some_and(|part| part.bytes >= self.format.part_bytes);
         if full && may_end { self.close() } else { Ok(()) }
@@ -112,7 +112,7 @@ impl Series {
     }
 
     /// All parts with their names: `Patient.00003.ndjson`, or `Patient.00003-001.ndjson` and so on.
-    pub(super) fn finish(mut self, extension: &str) -> Result<Vec<Staged>> {
+    pub(in super::super) fn finish(mut self, extension: &str) -> Result<Vec<Staged>> {
         self.close()?;
         let single = self.closed.len() == 1;
         let zstd = if self.format.compress { ".zst" } else { "" };

@@ -20,11 +20,11 @@ pub(super) enum Target {
 
 /// How parts are written.
 #[derive(Debug, Clone)]
-pub(super) struct Format {
+pub(in super::super) struct Format {
     /// With zstd.
-    pub(super) compress: bool,
+    pub(in super::super) compress: bool,
     /// A part ends with the line that makes it so long, in bytes of text.
-    pub(super) part_bytes: u64,
+    pub(in super::super) part_bytes: u64,
 }
 
 impl Target {
