@@ -26,6 +26,8 @@ mod retry;
 mod session;
 mod settings;
 mod state;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod vendor;
 
