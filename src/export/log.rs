@@ -155,7 +155,10 @@ mod tests {
         for (start, line) in found.iter().enumerate() {
             assert_eq!(line["exportId"], "https://ehr.example/status/7");
             assert_eq!(line["timestamp"], "2026-11-23T12:00:00Z");
-            assert_eq!((&line["eventId"], &line["eventDetail"]), (&json!("client_error"), &json!({"error": start})));
+            assert_eq!(
+                (&line["eventId"], &line["eventDetail"]),
+                (&json!("client_error"), &json!({"error": start}))
+            );
         }
     }
 
@@ -177,7 +180,10 @@ mod tests {
     #[test]
     fn exports_that_differ_by_query_have_ids_of_their_own() {
         let id = |job: &str| {
-            export_id(&Url::parse(&format!("https://h.example/$export-poll-status?_jobId={job}")).unwrap())
+            export_id(
+                &Url::parse(&format!("https://h.example/$export-poll-status?_jobId={job}"))
+                    .unwrap(),
+            )
         };
         assert_ne!(id("secret-1"), id("secret-2"));
         assert_eq!(id("secret-1"), id("secret-1"));

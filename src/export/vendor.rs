@@ -106,8 +106,14 @@ static VENDORS: [Vendor; 10] = [
         // Group `a-1.c-[practiceId]`; once a month is advised (docs.athenahealth.com, "Bulk FHIR").
         poll: Some((Duration::from_secs(10), Duration::from_secs(5 * MINUTE))),
         refused: &[
-            (Setting::System, "athenahealth exports groups only: `a-1.c-` and the id of the practice"),
-            (Setting::AllPatients, "athenahealth exports groups only: `a-1.c-` and the id of the practice"),
+            (
+                Setting::System,
+                "athenahealth exports groups only: `a-1.c-` and the id of the practice",
+            ),
+            (
+                Setting::AllPatients,
+                "athenahealth exports groups only: `a-1.c-` and the id of the practice",
+            ),
         ],
         ..PLAIN
     },
@@ -204,7 +210,11 @@ impl Vendor {
         warnings: &mut Mistakes,
     ) {
         for (setting, why) in self.refused.iter().filter(|(setting, _)| setting.is_used(request)) {
-            mistakes.hinted(setting.path(), *why, "change it, or leave `vendor` out to ask all the same");
+            mistakes.hinted(
+                setting.path(),
+                *why,
+                "change it, or leave `vendor` out to ask all the same",
+            );
         }
         for (setting, why) in self.doubtful.iter().filter(|(setting, _)| setting.is_used(request)) {
             warnings.add(setting.path(), *why);

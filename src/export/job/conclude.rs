@@ -45,7 +45,10 @@ pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
         warnings.extend(file.warnings.iter().map(|warning| format!("{}: {warning}", file.url)));
     }
     if !state.stored.iter().any(|file| file.section == "output") {
-        warnings.push("the export has no files: the server found nothing, or shows this client nothing".to_owned());
+        warnings.push(
+            "the export has no files: the server found nothing, or shows this client nothing"
+                .to_owned(),
+        );
     }
     let reported = Reported::read(state, job.store.folder())?;
     reported.judge(&job.settings, &mut warnings)?;
@@ -58,7 +61,9 @@ fn transaction_time(state: &ExportState, warnings: &mut Vec<String>) -> Result<S
         state.pages.iter().filter_map(|page| page["transactionTime"].as_str()).collect();
     times.dedup();
     if times.len() > 1 {
-        warnings.push("the manifest's pages have different transaction times: the earliest counts".to_owned());
+        warnings.push(
+            "the manifest's pages have different transaction times: the earliest counts".to_owned(),
+        );
         times.sort_by_key(|text| lenient(text));
     }
     if let Some(time) = times.first() {
@@ -67,9 +72,14 @@ fn transaction_time(state: &ExportState, warnings: &mut Vec<String>) -> Result<S
         }
         return Ok((*time).to_owned());
     }
-    warnings.push("the manifest has no transaction time: the time of the kick-off stands for it".to_owned());
+    warnings.push(
+        "the manifest has no transaction time: the time of the kick-off stands for it".to_owned(),
+    );
     state.kicked_off.clone().ok_or_else(|| {
-        Error::new(ErrorKind::Incomplete, "neither manifest nor kick-off says what time the export is of")
+        Error::new(
+            ErrorKind::Incomplete,
+            "neither manifest nor kick-off says what time the export is of",
+        )
     })
 }
 
@@ -84,10 +94,8 @@ fn order_of(section: &str) -> usize {
 
 /// Removes the parts of a job that was lost, which this one does not have too.
 fn remove_superseded(job: &mut ExportJob) -> Result<()> {
-    let state = &mut job.store.state;
-    let superseded = std::mem::take(&mut state.superseded);
-    for part in superseded {
-        if state.stored.iter().any(|file| file.parts.contains(&part)) {
+    for part in std::mem::take(&mut job.store.state.superseded) {
+        if job.store.state.stored.iter().any(|file| file.parts.contains(&part)) {
             continue;
         }
         let path = job.store.folder().join(&part);
@@ -142,7 +150,8 @@ impl Reported {
         let mut text = BufReader::new(text_of(path)?);
         loop {
             let mut line = Vec::new();
-            let read = text.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+            let read =
+                text.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
             if read == 0 {
                 return Ok(());
             }
@@ -173,19 +182,23 @@ impl Reported {
     fn judge(&self, settings: &Settings, warnings: &mut Vec<String>) -> Result<()> {
         if self.unreadable > 0 {
             let count = self.unreadable;
-            warnings.push(format!("{count} lines of the server's error files are no OperationOutcome"));
+            warnings
+                .push(format!("{count} lines of the server's error files are no OperationOutcome"));
         }
         let severities: Vec<_> =
             self.severities.iter().map(|(severity, count)| format!("{count} {severity}")).collect();
         if !severities.is_empty() {
             let listed = severities.join(", ");
-            warnings.push(format!("the server reported of the export: {listed} (see its `error` files)"));
+            warnings.push(format!(
+                "the server reported of the export: {listed} (see its `error` files)"
+            ));
         }
         if self.errors == 0 || settings.accept_errors {
             warnings.extend(self.texts.iter().map(|text| format!("the server reported: {text}")));
             return Ok(());
         }
-        let message = format!("the server could not export everything: it reported {} errors", self.errors);
+        let message =
+            format!("the server could not export everything: it reported {} errors", self.errors);
         let error = Error::new(ErrorKind::Incomplete, message);
         let error = self.texts.iter().fold(error, |error, text| error.at("reported", text));
         Err(error.hint(

@@ -99,7 +99,10 @@ async fn load_renewed<F: FnMut(&StoredFile)>(
             let (page, at) = gathering.place(&file);
             pages.entry(page).or_default().push((file, error, is_gone, at));
         }
-        let urls: Vec<_> = pages.keys().map(|page| Ok((*page, gathering.asked_at(*page)?))).collect::<Result<_>>()?;
+        let urls: Vec<_> = pages
+            .keys()
+            .map(|page| Ok((*page, gathering.asked_at(*page)?)))
+            .collect::<Result<_>>()?;
         (pages, urls)
     };
     if missing.is_empty() {
@@ -109,7 +112,8 @@ async fn load_renewed<F: FnMut(&StoredFile)>(
     let mut missing = missing;
     for (number, url) in pages {
         let Some(url) = url else { continue };
-        let why = "files are gone from the server or refused: the manifest is asked for again".to_owned();
+        let why =
+            "files are gone from the server or refused: the manifest is asked for again".to_owned();
         (session.observer)(&Event::Retrying { why, after: std::time::Duration::ZERO });
         let page = renew(session, &url).await?;
         for (file, error, is_gone, at) in missing.remove(&number).unwrap_or_default() {
@@ -149,8 +153,10 @@ fn summary(failed: Vec<(Wanted, Error)>) -> Error {
         (_, true) => ErrorKind::Refused,
         _ => ErrorKind::Incomplete,
     };
-    let message = format!("{count} files could not be loaded, the first because {}", first.message());
-    let error = first.places().iter().fold(Error::new(kind, message), |e, (what, at)| e.at(what, at));
+    let message =
+        format!("{count} files could not be loaded, the first because {}", first.message());
+    let error =
+        first.places().iter().fold(Error::new(kind, message), |e, (what, at)| e.at(what, at));
     let hint = "the other files are stored; the same command asks for these again";
     error.hint(first.remedy().unwrap_or(hint)).caused_by(first)
 }

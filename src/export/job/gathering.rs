@@ -213,7 +213,8 @@ impl<'a, F: FnMut(&StoredFile)> Gathering<'a, F> {
         for (section, index) in self.order.ready() {
             let stored = &self.store.state.stored;
             // Newest first: it is mostly the one that just came.
-            let file = stored.iter().rev().find(|f| f.index == index && f.section == section.name());
+            let file =
+                stored.iter().rev().find(|f| f.index == index && f.section == section.name());
             if let Some(file) = file {
                 (self.arrived)(file);
             }
@@ -235,7 +236,11 @@ impl<'a, F: FnMut(&StoredFile)> Gathering<'a, F> {
                 "errorFileCount": counts[2],
             }),
         )?;
-        if new.last { self.log.event("manifest_complete", self.totals(time.as_deref())?) } else { Ok(()) }
+        if new.last {
+            self.log.event("manifest_complete", self.totals(time.as_deref())?)
+        } else {
+            Ok(())
+        }
     }
 
     fn totals(&self, time: Option<&str>) -> Result<Value> {

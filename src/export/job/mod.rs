@@ -174,7 +174,8 @@ impl ExportJob {
     /// back: then only the next start does.
     fn lost(&mut self, error: Error, later: bool) -> Result<()> {
         if !self.settings.restart_lost_job {
-            let hint = "`restart_lost_job` lets Kiln begin another export; what is stored stays meanwhile";
+            let hint =
+                "`restart_lost_job` lets Kiln begin another export; what is stored stays meanwhile";
             return Err(error.hint(hint));
         }
         self.store.state.forget_job();

@@ -75,7 +75,8 @@ impl Order {
 
 impl Places {
     fn advance(&mut self, section: Section, ready: &mut Vec<(Section, usize)>) {
-        while let Some(place) = self.places.get(self.handed_over).filter(|p| **p != Place::Awaited) {
+        while let Some(place) = self.places.get(self.handed_over).filter(|p| **p != Place::Awaited)
+        {
             if *place == Place::There {
                 ready.push((section, self.handed_over));
             }
@@ -109,7 +110,8 @@ mod tests {
             ("ded0.", "d0"),
             (".", ""),
         ] {
-            let (mut order, mut found, mut section) = (Order::default(), Vec::new(), Section::Output);
+            let (mut order, mut found, mut section) =
+                (Order::default(), Vec::new(), Section::Output);
             for step in steps.chars() {
                 let at = std::mem::replace(&mut section, Section::Output);
                 match step {

@@ -43,12 +43,13 @@ impl Accepted {
                 "the server does not keep to the protocol: report it to who runs the server",
             )
         })?;
-        let status_url = reply.url.join(status_url).ok().filter(Url::has_host).ok_or_else(|| {
-            broken(
-                "the server's `Content-Location` is no url",
-                "the server does not keep to the protocol: report it to who runs the server",
-            )
-        })?;
+        let status_url =
+            reply.url.join(status_url).ok().filter(Url::has_host).ok_or_else(|| {
+                broken(
+                    "the server's `Content-Location` is no url",
+                    "the server does not keep to the protocol: report it to who runs the server",
+                )
+            })?;
         let at = server_date(&reply.headers).unwrap_or(now);
         Ok(Self { status_url, at, url: request.url.clone() })
     }

@@ -1,7 +1,7 @@
 //! Finds the group that is named, rather than given by its id (requirement 10a).
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
@@ -28,7 +28,11 @@ pub(in crate::export) async fn group_id(session: Session<'_>) -> Result<Option<S
         Level::GroupNamed(name) => name,
     };
     // R4 searches groups by identifier, R5 by name too; a server without either gives them all.
-    let searches = if name.contains('|') { ["identifier", ""].as_slice() } else { &["name", "identifier", ""] };
+    let searches = if name.contains('|') {
+        ["identifier", ""].as_slice()
+    } else {
+        &["name", "identifier", ""]
+    };
     let mut refused = None;
     let mut candidates = Vec::new();
     for search in searches {
@@ -120,8 +124,10 @@ fn the_only(found: &[&Value], name: &str) -> Result<String> {
     ids.dedup();
     match ids.as_slice() {
         [id] => Ok((*id).to_owned()),
-        _ => Err(Error::new(ErrorKind::Refused, format!("{} groups are named `{name}`", ids.len()))
-            .hint(format!("name one by its id, `group = \"…\"`: {}", listed(&ids)))),
+        _ => {
+            Err(Error::new(ErrorKind::Refused, format!("{} groups are named `{name}`", ids.len()))
+                .hint(format!("name one by its id, `group = \"…\"`: {}", listed(&ids))))
+        }
     }
 }
 

@@ -87,7 +87,8 @@ pub(super) fn of(request: &ExportRequest) -> Vec<(String, Given)> {
         ("allowPartialManifests", request.partial_manifests.then_some(Given::Yes)),
     ];
     let known = known.into_iter().filter_map(|(name, given)| Some((name.to_owned(), given?)));
-    let own = request.parameters.iter().map(|(name, value)| (name.clone(), Given::Text(value.clone())));
+    let own =
+        request.parameters.iter().map(|(name, value)| (name.clone(), Given::Text(value.clone())));
     known.chain(own).collect()
 }
 
@@ -138,7 +139,9 @@ fn resource(parameters: &[(String, Given)]) -> Value {
                 values.iter().for_each(|value| add("valueString", json!(value)));
             }
             Given::References(values) => {
-                values.iter().for_each(|value| add("valueReference", json!({ "reference": value })));
+                values
+                    .iter()
+                    .for_each(|value| add("valueReference", json!({ "reference": value })));
             }
         }
     }

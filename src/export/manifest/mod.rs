@@ -112,7 +112,9 @@ fn entries(page: &Value, key: &str, at: &Url) -> Result<Vec<Entry>> {
     list.iter()
         .enumerate()
         .filter(|(_, entry)| !entry.is_null())
-        .map(|(index, written)| entry(written, at).map_err(|e| e.at("file", format!("{key}[{index}]"))))
+        .map(|(index, written)| {
+            entry(written, at).map_err(|e| e.at("file", format!("{key}[{index}]")))
+        })
         .collect()
 }
 

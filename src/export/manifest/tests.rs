@@ -52,11 +52,17 @@ fn urls_are_resolved_against_the_page() {
         ("/files/1", "https://ehr.example/files/1"),
         ("//cdn.example/1", "https://cdn.example/1"),
     ] {
-        let page = read(&json!({"output": [{"url": url}], "link": [{"relation": "next", "url": url}]}));
+        let page =
+            read(&json!({"output": [{"url": url}], "link": [{"relation": "next", "url": url}]}));
         assert_eq!(page.output[0].url.as_str(), expected);
         assert_eq!(page.next.unwrap().as_str(), expected);
     }
-    for link in [json!(null), json!([]), json!([{"relation": "self", "url": "a"}]), json!([{"relation": "next", "url": "#pending"}])] {
+    for link in [
+        json!(null),
+        json!([]),
+        json!([{"relation": "self", "url": "a"}]),
+        json!([{"relation": "next", "url": "#pending"}]),
+    ] {
         assert_eq!(read(&json!({"output": [], "link": link})).next, None, "{link}");
     }
 }
@@ -75,11 +81,20 @@ fn counts_sizes_and_checksums_in_all_spellings() {
         (json!({"url": "a", "count": -1}), None, None, None),
         (json!({"url": "a", "count": null}), None, None, None),
         (json!({"url": "a", "extension": dpc}), None, Some(2468), Some("sha256:8b")),
-        (json!({"url": "a", "extension": {"checksum": "sha256:8b", "file_length": 3}}), None, Some(3), Some("sha256:8b")),
+        (
+            json!({"url": "a", "extension": {"checksum": "sha256:8b", "file_length": 3}}),
+            None,
+            Some(3),
+            Some("sha256:8b"),
+        ),
     ] {
         let page = read(&json!({"output": [entry]}));
         let found = &page.output[0];
-        assert_eq!((found.count, found.size, found.checksum.as_deref()), (count, size, checksum), "{entry}");
+        assert_eq!(
+            (found.count, found.size, found.checksum.as_deref()),
+            (count, size, checksum),
+            "{entry}"
+        );
     }
 }
 
@@ -106,7 +121,8 @@ fn the_token_goes_only_where_the_manifest_says() {
 #[test]
 fn organised_files_are_known() {
     for (by, organized) in [(json!("Patient"), true), (json!(""), false), (json!(null), false)] {
-        let page = json!({"output": [{"url": "a"}], "error": [{"url": "e"}], "outputOrganizedBy": by});
+        let page =
+            json!({"output": [{"url": "a"}], "error": [{"url": "e"}], "outputOrganizedBy": by});
         let (page, server) = (read(&page), at());
         assert_eq!(page.wanted(Section::Output, 0, 0, &server).organized, organized, "{by}");
         assert!(!page.wanted(Section::Error, 0, 0, &server).organized);
@@ -122,6 +138,9 @@ fn the_samples_are_read() {
         "link": [{"relation": "next", "url": "http://127.0.0.1:9443/fhir/bulkstatus/c7?page=2"}]});
     let found = read(&page);
     assert_eq!(found.transaction_time.as_deref(), Some("2026-11-23T04:38:28+00:00"));
-    assert_eq!((found.requires_token, found.organized, found.output[0].count), (Some(false), false, Some(500)));
+    assert_eq!(
+        (found.requires_token, found.organized, found.output[0].count),
+        (Some(false), false, Some(500))
+    );
     assert_eq!(found.next.unwrap().query(), Some("page=2"));
 }

@@ -112,9 +112,9 @@ pub(in crate::export) fn percent(progress: &str) -> Option<u8> {
     let before = before.trim_end();
     // "24.5%": the whole part.
 
-    let start = before.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| {
-        at + before[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = before
+        .rfind(|c: char| !c.is_ascii_digit() && c != '.')
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     let whole = before[start..].split('.').next()?;
     whole.parse::<u8>().ok().filter(|percent| *percent <= 100)
 }

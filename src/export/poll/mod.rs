@@ -8,8 +8,8 @@ mod tests;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -111,7 +111,8 @@ struct Polling<'a, F> {
 impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
     async fn run(mut self) -> Result<(), Ended> {
         loop {
-            let request = status_request(&self.url, &self.session.settings.request.server, Method::GET);
+            let request =
+                status_request(&self.url, &self.session.settings.request.server, Method::GET);
             let reply = match self.session.ask(&request).await {
                 Ok(reply) => reply,
                 Err(Failure::Passing(error)) => {
@@ -122,7 +123,9 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
             };
             let answer = Answer::of(&reply, &request, self.session.clock.now());
             match answer {
-                Answer::Running { progress, asked } => self.running(&reply, progress, asked).await?,
+                Answer::Running { progress, asked } => {
+                    self.running(&reply, progress, asked).await?
+                }
                 Answer::Page { value, done, asked } => {
                     if self.page(&reply, value, done)? {
                         return Ok(());
@@ -190,12 +193,21 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
             .map_err(|e| e.at("request", described(&Method::GET, &self.url)))?;
         let next = page.next.clone();
         let last = done && next.is_none();
-        (self.arrived)(NewPage { url: self.url.clone(), at: reply.url.clone(), value, page, last })?;
+        (self.arrived)(NewPage {
+            url: self.url.clone(),
+            at: reply.url.clone(),
+            value,
+            page,
+            last,
+        })?;
         if let Some(next) = next {
             if !self.visited.insert(next.clone()) {
-                let error = Error::new(ErrorKind::Incomplete, "the manifest's pages go round in a circle")
-                    .at("page", described(&Method::GET, &next))
-                    .hint("the server does not keep to the protocol: export without partial manifests");
+                let error = Error::new(
+                    ErrorKind::Incomplete,
+                    "the manifest's pages go round in a circle",
+                )
+                .at("page", described(&Method::GET, &next))
+                .hint("the server does not keep to the protocol: export without partial manifests");
                 return Err(Ended::Stopped(error));
             }
             self.url = next;
@@ -243,9 +255,12 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
         if !self.session.is_too_late(self.deadline, wait) {
             return Ok(());
         }
-        let error = Error::new(ErrorKind::TryLater, "the job was not done in the time that was given to it")
-            .at("request", described(&Method::GET, &self.url))
-            .hint("the same command goes on waiting; `max_wait` gives it longer");
+        let error = Error::new(
+            ErrorKind::TryLater,
+            "the job was not done in the time that was given to it",
+        )
+        .at("request", described(&Method::GET, &self.url))
+        .hint("the same command goes on waiting; `max_wait` gives it longer");
         self.session.log.event("client_error", json!({ "error": error.to_string() }))?;
         Err(Ended::Stopped(error))
     }

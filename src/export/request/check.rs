@@ -160,7 +160,11 @@ impl ExportRequest {
             let id = patient.strip_prefix("Patient/");
             if !id.is_some_and(is_id_like) {
                 let hint = "write `Patient/id`";
-                found.hinted(format!("patients[{index}]"), "this is no reference to a patient", hint);
+                found.hinted(
+                    format!("patients[{index}]"),
+                    "this is no reference to a patient",
+                    hint,
+                );
             }
         }
     }
@@ -179,12 +183,7 @@ impl ExportRequest {
 }
 
 /// A url that requests can go to: http or https, and plain http only to this machine or where it is allowed.
-pub(in crate::export) fn check_url(
-    path: &str,
-    url: &Url,
-    allow_http: bool,
-    found: &mut Mistakes,
-) {
+pub(in crate::export) fn check_url(path: &str, url: &Url, allow_http: bool, found: &mut Mistakes) {
     match url.scheme() {
         "https" => {}
         "http" if allow_http || is_loopback(url) => {}
@@ -288,5 +287,7 @@ fn check_associated(path: &str, value: &str, found: &mut Mistakes) {
 
 /// Ids of servers are longer and freer than FHIR's own rule: only what would change the url is refused.
 fn is_id_like(id: &str) -> bool {
-    !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic() && !"/?#%\\|".contains(c)) && !id.starts_with("..")
+    !id.is_empty()
+        && id.chars().all(|c| c.is_ascii_graphic() && !"/?#%\\|".contains(c))
+        && !id.starts_with("..")
 }

@@ -16,7 +16,11 @@ fn mistakes(request: &ExportRequest) -> Vec<String> {
     let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
     let mut found = Mistakes::default();
     request.check(false, now, &mut found);
-    found.0.iter().map(|m| format!("{}: {}|{}", m.path, m.message, m.hint.as_deref().unwrap_or(""))).collect()
+    found
+        .0
+        .iter()
+        .map(|m| format!("{}: {}|{}", m.path, m.message, m.hint.as_deref().unwrap_or("")))
+        .collect()
 }
 
 #[test]
@@ -30,17 +34,35 @@ fn what_no_server_understands_is_refused() {
         (|r| r.server = Url::parse("http://localhost/fhir").unwrap(), &[]),
         (|r| r.server = Url::parse("http://[::1]/fhir").unwrap(), &[]),
         (|r| r.server = Url::parse("ftp://ehr.example/").unwrap(), &["server: `ftp` is not"]),
-        (|r| r.server = Url::parse("https://a:b@ehr.example/").unwrap(), &["server: the url carries"]),
-        (|r| r.server = Url::parse("https://ehr.example/fhir?x=y").unwrap(), &["server: the server's url has a query"]),
-        (|r| r.server = Url::parse("https://ehr.example/fhir/$export").unwrap(), &["server: this is the url of an export"]),
+        (
+            |r| r.server = Url::parse("https://a:b@ehr.example/").unwrap(),
+            &["server: the url carries"],
+        ),
+        (
+            |r| r.server = Url::parse("https://ehr.example/fhir?x=y").unwrap(),
+            &["server: the server's url has a query"],
+        ),
+        (
+            |r| r.server = Url::parse("https://ehr.example/fhir/$export").unwrap(),
+            &["server: this is the url of an export"],
+        ),
         (|r| r.level = Level::Group("Group/7".into()), &["group: `Group/7` is no id"]),
         (|r| r.level = Level::Group("a-1.c-123".into()), &[]),
         (|r| r.since = Some("2026-01-01T00:00:00Z".into()), &[]),
         (|r| r.since = Some("2026-01-01T00:00:00.123+02:00".into()), &[]),
         (|r| r.since = Some("2026-01-01".into()), &["since: `2026-01-01` is no instant"]),
-        (|r| r.since = Some("2026-01-01T00:00:00".into()), &["since: `2026-01-01T00:00:00` is no instant"]),
-        (|r| r.since = Some("2026-01-01 00:00:00Z".into()), &["since: `2026-01-01 00:00:00Z` is no instant"]),
-        (|r| r.since = Some("2026-11-24T00:00:00Z".into()), &["since: `2026-11-24T00:00:00Z` is in the future"]),
+        (
+            |r| r.since = Some("2026-01-01T00:00:00".into()),
+            &["since: `2026-01-01T00:00:00` is no instant"],
+        ),
+        (
+            |r| r.since = Some("2026-01-01 00:00:00Z".into()),
+            &["since: `2026-01-01 00:00:00Z` is no instant"],
+        ),
+        (
+            |r| r.since = Some("2026-11-24T00:00:00Z".into()),
+            &["since: `2026-11-24T00:00:00Z` is in the future"],
+        ),
         (
             |r| {
                 r.since = Some("2026-02-01T00:00:00Z".into());
@@ -48,9 +70,17 @@ fn what_no_server_understands_is_refused() {
             },
             &["until: `until` is not after `since`"],
         ),
-        (|r| r.associated_data = vec!["LatestProvenanceResource".into()], &["include_associated_data[0]: `LatestProvenanceResource` is no associated data|did you mean `LatestProvenanceResources`?"]),
+        (
+            |r| r.associated_data = vec!["LatestProvenanceResource".into()],
+            &[
+                "include_associated_data[0]: `LatestProvenanceResource` is no associated data|did you mean `LatestProvenanceResources`?",
+            ],
+        ),
         (|r| r.associated_data = vec!["_custom".into(), "RelevantProvenanceResources".into()], &[]),
-        (|r| r.organize_by = Some("patient".into()), &["organize_output_by: `patient` is no resource type|did you mean `Patient`?"]),
+        (
+            |r| r.organize_by = Some("patient".into()),
+            &["organize_output_by: `patient` is no resource type|did you mean `Patient`?"],
+        ),
         (|r| r.patients = vec!["Patient/1".into()], &[]),
         (
             |r| {
@@ -58,9 +88,16 @@ fn what_no_server_understands_is_refused() {
                 r.level = Level::System;
                 r.kick_off = KickOff::Get;
             },
-            &["patients: a system export", "kickoff: `patients`", "patients[1]: this is no reference"],
+            &[
+                "patients: a system export",
+                "kickoff: `patients`",
+                "patients[1]: this is no reference",
+            ],
         ),
-        (|r| drop(r.parameters.insert("_since".into(), "x".into())), &["parameters._since: `_since` has a setting of its own|write `since`"]),
+        (
+            |r| drop(r.parameters.insert("_since".into(), "x".into())),
+            &["parameters._since: `_since` has a setting of its own|write `since`"],
+        ),
         (|r| drop(r.parameters.insert("_container".into(), "x".into())), &[]),
     ];
     for (change, expected) in cases {
@@ -87,16 +124,27 @@ fn what_no_server_understands_is_refused() {
         }));
         assert_eq!(found.len(), *count, "{type_filters:?}: {found:?}");
     }
-    for (name, suggestion) in
-        [("patient", "Patient"), ("Observation ", "Observation"), ("Médication", "Medication"), ("", "")]
-    {
+    for (name, suggestion) in [
+        ("patient", "Patient"),
+        ("Observation ", "Observation"),
+        ("Médication", "Medication"),
+        ("", ""),
+    ] {
         let found = mistakes(&request(|r| r.types = strings(&[name])));
-        let hint = if suggestion.is_empty() { String::new() } else { format!("did you mean `{suggestion}`?") };
+        let hint = if suggestion.is_empty() {
+            String::new()
+        } else {
+            format!("did you mean `{suggestion}`?")
+        };
         assert_eq!(found, [format!("types[0]: `{name}` is no resource type|{hint}")]);
     }
-    for (element, count) in
-        [("id", 0), ("Patient.name", 0), ("Observation.value[x]", 0), ("Patient.name.family", 1), ("Name", 1)]
-    {
+    for (element, count) in [
+        ("id", 0),
+        ("Patient.name", 0),
+        ("Observation.value[x]", 0),
+        ("Patient.name.family", 1),
+        ("Name", 1),
+    ] {
         let found = mistakes(&request(|r| r.elements = strings(&[element])));
         assert_eq!(found.len(), count, "{element}: {found:?}");
     }

@@ -90,7 +90,9 @@ impl Settings {
                 warn_inline("auth.key", key, warnings);
                 url("auth.token_url", token_url.as_ref(), mistakes);
                 url("auth.jwks_url", jwks_url.as_ref(), mistakes);
-                if let Some(other) = algorithm.as_ref().filter(|a| !["RS384", "ES384"].contains(&a.as_str())) {
+                if let Some(other) =
+                    algorithm.as_ref().filter(|a| !["RS384", "ES384"].contains(&a.as_str()))
+                {
                     let hint = "write `RS384` (RSA keys) or `ES384` (keys on P-384)";
                     mistakes.hinted("auth.algorithm", format!("`{other}` is not supported"), hint);
                 }
@@ -159,7 +161,11 @@ fn check_attachments(attachments: &AttachmentSettings, mistakes: &mut Mistakes) 
         let form = mime.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
         if !form {
             let hint = "write `text/plain` or `text/*`";
-            mistakes.hinted(format!("attachments.types[{index}]"), format!("`{mime}` is no MIME type"), hint);
+            mistakes.hinted(
+                format!("attachments.types[{index}]"),
+                format!("`{mime}` is no MIME type"),
+                hint,
+            );
         }
     }
 }

@@ -108,7 +108,10 @@ pub enum PatientList {
 
 /// `attachments`: whether, or which.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected true, false, or { types = [\"text/*\"], inline_bytes = 0 }")]
+#[serde(
+    untagged,
+    expecting = "expected true, false, or { types = [\"text/*\"], inline_bytes = 0 }"
+)]
 pub enum AttachmentsTable {
     /// All or none.
     Wanted(bool),
@@ -166,7 +169,12 @@ impl ExportTable {
         let known = vendor::vendor(name);
         if known.is_none() {
             let hint = suggest::nearest(name, vendor::names()).map_or_else(
-                || format!("known are {}; leave it out otherwise", vendor::names().collect::<Vec<_>>().join(", ")),
+                || {
+                    format!(
+                        "known are {}; leave it out otherwise",
+                        vendor::names().collect::<Vec<_>>().join(", ")
+                    )
+                },
                 |near| format!("did you mean `{near}`?"),
             );
             mistakes.hinted("vendor", format!("nothing is known of the vendor `{name}`"), hint);
@@ -219,7 +227,8 @@ impl ExportTable {
         let named = self.group_name.as_ref().or(self.group_identifier.as_ref());
         let ways = [&self.group, &self.group_name, &self.group_identifier];
         if ways.into_iter().flatten().count() > 1 {
-            let message = "only one of `group`, `group_name` and `group_identifier` can name the group";
+            let message =
+                "only one of `group`, `group_name` and `group_identifier` can name the group";
             mistakes.add("group", message);
         }
         let group = self
@@ -266,7 +275,9 @@ impl ExportTable {
         let listed = match &self.patients {
             PatientList::Listed(patients) => patients.clone(),
             PatientList::File { file } => match fs::read_to_string(base.join(file)) {
-                Ok(text) => text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect(),
+                Ok(text) => {
+                    text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect()
+                }
                 Err(error) => {
                     let message = format!("cannot read `{}`: {error}", base.join(file).display());
                     mistakes.add("patients.file", message);

@@ -104,8 +104,10 @@ impl Store {
             Err(e) => return Err(output_error("read", &path, e)),
         };
         // A last line that is cut off was being written when the process was killed; lines of another job are stale.
-        let notes = text.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Note>(l).ok());
-        for Note { file, .. } in notes.filter(|note| note.job == self.state.job).collect::<Vec<_>>() {
+        let notes =
+            text.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Note>(l).ok());
+        for Note { file, .. } in notes.filter(|note| note.job == self.state.job).collect::<Vec<_>>()
+        {
             let known = |f: &StoredFile| (&f.section, f.index) == (&file.section, file.index);
             match self.state.stored.iter_mut().find(|f| known(f)) {
                 Some(earlier) => *earlier = file,
@@ -150,15 +152,18 @@ fn load(folder: &Path) -> Result<Option<ExportState>> {
         Err(e) => return Err(output_error("read", &path, e)),
     };
     let unreadable = |message: String| {
-        Error::new(ErrorKind::Output, message).at("file", path.display()).hint(
-            "choose another folder; or move this file away, and the export begins anew",
-        )
+        Error::new(ErrorKind::Output, message)
+            .at("file", path.display())
+            .hint("choose another folder; or move this file away, and the export begins anew")
     };
-    let state: ExportState = serde_json::from_slice(&text)
-        .map_err(|e| unreadable("the state of the export cannot be understood".to_owned()).caused_by(e))?;
+    let state: ExportState = serde_json::from_slice(&text).map_err(|e| {
+        unreadable("the state of the export cannot be understood".to_owned()).caused_by(e)
+    })?;
     if state.version != VERSION {
         let version = state.version;
-        return Err(unreadable(format!("the state of the export has the form {version}, of another Kiln")));
+        return Err(unreadable(format!(
+            "the state of the export has the form {version}, of another Kiln"
+        )));
     }
     Ok(Some(state))
 }
@@ -170,6 +175,7 @@ fn refuse_another(state: &ExportState, asked: &serde_json::Value, folder: &Path)
     }
     let error = Error::new(ErrorKind::Usage, "another export was begun in this folder")
         .at("folder", folder.display());
-    let error = differences.iter().fold(error, |error, difference| error.at("difference", difference));
+    let error =
+        differences.iter().fold(error, |error, difference| error.at("difference", difference));
     Err(error.hint("choose another folder, or ask for the same as before to go on with it"))
 }

@@ -48,7 +48,11 @@ fn what_was_stored_is_there_at_the_next_start() {
 
     for start in ["second", "third"] {
         let store = Store::open(&path, &request()).unwrap();
-        assert_eq!(store.state.status_url.as_deref(), Some("https://ehr.example/status/1"), "{start}");
+        assert_eq!(
+            store.state.status_url.as_deref(),
+            Some("https://ehr.example/status/1"),
+            "{start}"
+        );
         assert_eq!(store.state.stored, [file(2), file(0)], "{start}");
         assert!(!journal.exists(), "{start}: folded");
     }
@@ -75,8 +79,14 @@ fn another_request_is_refused_and_says_how_it_differs() {
     let cases: [(Change, Option<&str>); 5] = [
         (|r| r.types = vec!["Patient".to_owned()], Some("`types` was [], is [\"Patient\"]")),
         (|r| r.since = Some("2026-01-01T00:00:00Z".to_owned()), Some("`since` was null")),
-        (|r| r.patients = vec!["Patient/secret-2".to_owned()], Some("`patients` was \"1 patients, sha256")),
-        (|r| r.level = Level::Group("7".to_owned()), Some("`level` was \"patient\", is \"Group/7\"")),
+        (
+            |r| r.patients = vec!["Patient/secret-2".to_owned()],
+            Some("`patients` was \"1 patients, sha256"),
+        ),
+        (
+            |r| r.level = Level::Group("7".to_owned()),
+            Some("`level` was \"patient\", is \"Group/7\""),
+        ),
         (|r| r.kick_off = crate::export::KickOff::Post, None),
     ];
     for (change, expected) in cases {
