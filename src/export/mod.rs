@@ -23,9 +23,12 @@ mod outcome;
 mod poll;
 mod request;
 mod retry;
+mod session;
 mod settings;
 mod standing;
 mod state;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod vendor;
 
@@ -33,7 +36,10 @@ pub use auth::keygen::{KeyPair, keygen};
 pub use clock::{Clock, Simulated};
 pub use conformance::{Conformance, conformance};
 pub use job::{Complete, Event, ExportJob, Observer};
-pub use request::{ExportRequest, KickOff, Level};
-pub use settings::{AttachmentSettings, AuthSettings, Secret, Settings};
+pub use request::{ExportRequest, KickOff, Level, Mistake};
+pub use settings::{
+    AttachmentSettings, AttachmentsTable, AuthSettings, ExportTable, PatientList, Resolved, Secret,
+    Settings, Span,
+};
 pub use standing::Standing;
 pub use state::{ExportState, StoredFile};
