@@ -1,14 +1,11 @@
 //! Finds the token endpoint and what the server says of signing in (SMART App Launch 2.2, "Conformance").
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
-use crate::export::outcome::refusal;
 use crate::export::transport::wire::{Along, Wire};
-use crate::export::transport::{Failure, Request, described};
+use crate::export::transport::{Failure, json_of, json_request};
 
 /// What a server says of itself in `.well-known/smart-configuration`; nothing of it is required, since few servers say
 /// all of it rightly.
@@ -84,29 +81,15 @@ pub(in crate::export) async fn discover(
 const JSON: &str = "application/json";
 const FHIR_JSON: &str = "application/fhir+json";
 
-/// Enough for a CapabilityStatement of everything.
-const LARGEST: usize = 64 << 20;
-
 /// A JSON document of the server's, asked for with the settings' headers and without a token.
 pub(in crate::export) async fn read(
     wire: &Wire,
     url: Url,
     accept: &'static str,
 ) -> Result<Value, Failure> {
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-    let request = Request { method: Method::GET, url, headers, body: None, credentials: false };
+    let request = json_request(url, accept);
     let response = wire.follow(&request, Along::Headers).await?.response;
-    let (status, headers) = (response.status, response.headers.clone());
-    let body = response.body(LARGEST).await?;
-    if !status.is_success() {
-        return Err(refusal(&request, status, &headers, &body).into());
-    }
-    serde_json::from_slice(&body).map_err(|_| {
-        let error = Error::new(ErrorKind::Refused, "the server's answer is no JSON")
-            .at("request", described(&request.method, &request.url))
-            .hint("correct the server's base url: something else answers there");
-        Failure::Lasting(error)
-    })
+    json_of(&request, response).await
 }
 
 /// A path below the server's base url.
