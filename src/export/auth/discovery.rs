@@ -4,6 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
+use crate::export::request::ExportRequest;
 use crate::export::transport::wire::{Along, Wire};
 use crate::export::transport::{Failure, json_of, json_request};
 
@@ -49,9 +50,9 @@ fn texts(json: &Value) -> Vec<String> {
 /// name the token endpoint, as it did in SMART 1.0.
 pub(in crate::export) async fn discover(
     wire: &Wire,
-    server: &Url,
+    request: &ExportRequest,
 ) -> Result<SmartConfiguration, Failure> {
-    let asked = read(wire, under(server, ".well-known/smart-configuration"), JSON).await;
+    let asked = read(wire, request.below(".well-known/smart-configuration"), JSON).await;
     let missing = match asked {
         Ok(json) => {
             let found = SmartConfiguration::of(&json);
@@ -63,7 +64,7 @@ pub(in crate::export) async fn discover(
         Err(Failure::Passing(error)) => return Err(Failure::Passing(error)),
         Err(Failure::Lasting(error)) => Some(error),
     };
-    let statement = read(wire, under(server, "metadata"), FHIR_JSON).await;
+    let statement = read(wire, request.below("metadata"), FHIR_JSON).await;
     match statement.map(|statement| oauth_token_uri(&statement)) {
         Ok(Some(endpoint)) => {
             let token_endpoint = Some(endpoint);
@@ -74,7 +75,7 @@ pub(in crate::export) async fn discover(
     }
     let message = "the server does not say where tokens are given";
     let error =
-        missing.unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", server));
+        missing.unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", &request.server));
     Err(Failure::Lasting(error.hint("correct the server's base url, or set `token_url`")))
 }
 
@@ -90,14 +91,6 @@ pub(in crate::export) async fn read(
     let request = json_request(url, accept);
     let response = wire.follow(&request, Along::Headers).await?.response;
     json_of(&request, response).await
-}
-
-/// A path below the server's base url.
-pub(in crate::export) fn under(server: &Url, path: &str) -> Url {
-    let mut url = server.clone();
-    url.set_query(None);
-    url.set_path(&format!("{}/{path}", server.path().trim_end_matches('/')));
-    url
 }
 
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
@@ -162,18 +155,6 @@ mod tests {
             (json!([]), None),
         ] {
             assert_eq!(oauth_token_uri(&json).as_deref(), expected, "{json}");
-        }
-    }
-
-    #[test]
-    fn paths_are_below_the_base_url() {
-        for (server, expected) in [
-            ("https://a.example", "https://a.example/metadata"),
-            ("https://a.example/", "https://a.example/metadata"),
-            ("https://a.example/r4/fhir", "https://a.example/r4/fhir/metadata"),
-            ("https://a.example/r4/fhir/?x=1", "https://a.example/r4/fhir/metadata"),
-        ] {
-            assert_eq!(under(&server.parse().unwrap(), "metadata").as_str(), expected);
         }
     }
 }

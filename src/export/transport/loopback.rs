@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -14,8 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::export::request::{ExportRequest, KickOff, Level};
-use crate::export::settings::{AuthSettings, Settings};
+pub(in crate::export) use crate::export::testing::settings;
 
 /// A server in this process.
 pub(in crate::export) struct Server {
@@ -110,44 +107,4 @@ pub(in crate::export) fn response(
         response = response.header(*name, *value);
     }
     response.body(body.into()).unwrap()
-}
-
-/// Settings of an export from a server without sign-in.
-pub(in crate::export) fn settings(server: &Url) -> Settings {
-    let request = ExportRequest {
-        server: server.clone(),
-        level: Level::System,
-        kick_off: KickOff::Auto,
-        types: Vec::new(),
-        type_filters: Vec::new(),
-        since: None,
-        until: None,
-        elements: Vec::new(),
-        patients: Vec::new(),
-        associated_data: Vec::new(),
-        output_format: None,
-        organize_by: None,
-        partial_manifests: false,
-        lenient: false,
-        separate_status: false,
-        parameters: BTreeMap::new(),
-    };
-    Settings {
-        request,
-        auth: AuthSettings::None,
-        headers: BTreeMap::new(),
-        allow_http: false,
-        max_wait: Duration::from_secs(3600),
-        poll: (Duration::from_secs(1), Duration::from_secs(300)),
-        attempts: 5,
-        timeout: Duration::from_secs(5),
-        parallel: 3,
-        compress: false,
-        part_bytes: 1 << 20,
-        count_must_fit: true,
-        accept_errors: false,
-        restart_lost_job: false,
-        delete_job: true,
-        attachments: None,
-    }
 }
