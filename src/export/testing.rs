@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::clock::Clock;
 use super::log::Log;
 use super::request::{ExportRequest, KickOff, Level};
 use super::settings::{AuthSettings, Settings};
@@ -50,5 +51,5 @@ pub(super) fn settings(server: &Url) -> Settings {
 
 /// A log in `folder`.
 pub(super) fn log(folder: &Path) -> Log {
-    Log::open(folder)
+    Log::open(folder, Clock::default()).expect("the folder of a test can be written")
 }
