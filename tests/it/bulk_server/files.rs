@@ -1,5 +1,6 @@
 //! Files and attachments, at the own origin or presigned at the other.
 
+use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, outcome};
@@ -47,7 +48,18 @@ impl Shared {
         match self.setup.files.iter().find(|file| file.name == name) {
             None => outcome(404, "error", "not-found", "there is no such file"),
             Some(file) if file.section != Section::Attachment && self.expired(asked) => gone(),
-            Some(file) => Answer::text(200, file.content_type, file.body.clone()),
+            Some(file) => Answer::text(200, file.content_type, self.placed(&file.body)),
+        }
+    }
+
+    /// The body, with the origins where it names them: `__OWN__`, `__OTHER__`.
+    fn placed(&self, body: &Bytes) -> Bytes {
+        match std::str::from_utf8(body) {
+            Ok(text) if text.contains("__O") => {
+                let text = text.replace("__OWN__", self.own.as_str());
+                text.replace("__OTHER__", self.other.as_str()).into()
+            }
+            _ => body.clone(),
         }
     }
 

@@ -8,8 +8,9 @@ use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{Jwk, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A key pair.
 #[derive(Clone)]
@@ -39,6 +40,21 @@ impl TestKey {
         );
         let public = DecodingKey::from_rsa_der(pair.public_key().as_ref());
         Self { kid: "rsa-1", algorithm: Algorithm::RS384, public: Arc::new(public), private }
+    }
+
+    /// The public key of a JWKS as somebody else made it; the private part is elsewhere.
+    pub(crate) fn registered(jwk: &Value) -> Self {
+        let jwk: Jwk = serde_json::from_value(jwk.clone()).unwrap();
+        let algorithm = match jwk.common.key_algorithm {
+            Some(KeyAlgorithm::ES384) => Algorithm::ES384,
+            _ => Algorithm::RS384,
+        };
+        Self {
+            kid: jwk.common.key_id.clone().unwrap().leak(),
+            algorithm,
+            public: Arc::new(DecodingKey::from_jwk(&jwk).unwrap()),
+            private: String::new(),
+        }
     }
 
     /// P-384, as a JWK.
