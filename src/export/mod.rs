@@ -25,6 +25,8 @@ mod request;
 mod retry;
 mod settings;
 mod state;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod vendor;
 

@@ -48,4 +48,7 @@ pub struct StoredFile {
     pub bytes: u64,
     /// Of the bytes as the server has them (undecoded by us only where gzip was a transfer encoding), hex.
     pub sha256: String,
+    /// What is well to know of it: a count that does not fit, attachments that could not be loaded, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

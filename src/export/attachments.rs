@@ -1,1 +1,0 @@
-//! Loads the attachments that resources point at.

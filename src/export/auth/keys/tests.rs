@@ -1,0 +1,1 @@
+//! Keys in all forms, signing, and keys that are refused.

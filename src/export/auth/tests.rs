@@ -1,0 +1,1 @@
+//! Tokens: asked for, renewed, refused; against a token endpoint on loopback.

@@ -1,0 +1,64 @@
+//! Tells when a server sends something else than the file: a page, or a resource that says what is wrong.
+
+use serde_json::Value;
+
+use super::{Section, Wanted};
+
+/// What came instead of the file, by the type of the content and the beginning of the text.
+pub(super) fn other_than_announced(
+    file: &Wanted,
+    content_type: &str,
+    head: &[u8],
+) -> Option<String> {
+    let media_type = media_type(content_type);
+    let first =
+        head.iter().find(|byte| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte));
+    if first == Some(&b'<') {
+        let what = if media_type.contains("html") { "an HTML page" } else { "HTML or XML" };
+        return Some(format!("the server sent {what} instead of NDJSON"));
+    }
+    if media_type == "text/html" && !head.is_empty() && first != Some(&b'{') {
+        return Some("the server sent an HTML page instead of NDJSON".to_owned());
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        return Some("the file is compressed twice".to_owned());
+    }
+    let outcomes =
+        file.section == Section::Error || file.resource_type.as_deref() == Some("OperationOutcome");
+    if outcomes || (media_type.contains("ndjson") && file.resource_type.is_none()) {
+        return None;
+    }
+    let said = outcome(head)?;
+    Some(format!("the server sent an OperationOutcome instead of the file: {said}"))
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// `text/html` of `text/html; charset=utf-8`.
+pub(in super::super) fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// What the OperationOutcome at the beginning of `text` says: severity, code and text of its issues, as far as they may
+/// be shown.
+pub(in super::super) fn outcome(text: &[u8]) -> Option<String> {
+    let value = serde_json::Deserializer::from_slice(text).into_iter::<Value>().next()?.ok()?;
+    if value["resourceType"] != "OperationOutcome" {
+        return None;
+    }
+    let issues: Vec<_> = value["issue"].as_array()?.iter().map(issue).collect();
+    let said = issues.join("; ");
+    let printable = said.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Some(printable.take(500).collect())
+}
+
+fn issue(issue: &Value) -> String {
+    let text = [&issue["details"]["text"], &issue["diagnostics"]];
+    let kind = [&issue["severity"], &issue["code"]].map(|v| v.as_str().unwrap_or("unknown"));
+    let mut said = kind.join("/");
+    for text in text.into_iter().filter_map(Value::as_str) {
+        said.push_str(": ");
+        said.push_str(text);
+    }
+    said
+}

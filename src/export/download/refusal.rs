@@ -1,0 +1,106 @@
+//! What it means that a server does not send a file, and what the log says of it.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::{Map, Value, json};
+
+use super::super::retry::retry_after;
+use super::super::transport::{Response, redacted};
+use super::content::outcome;
+use super::persist::Miss;
+use crate::error::{Error, ErrorKind};
+
+/// Of the body of a refusal, at most.
+const BODY: usize = 64 << 10;
+
+/// What the log says of a failed attempt.
+#[derive(Debug, Default)]
+pub(in super::super) struct Report {
+    status: Option<StatusCode>,
+    headers: Value,
+    body: Option<String>,
+}
+
+impl Report {
+    /// Status and headers of the response.
+    pub(in super::super) fn saw(&mut self, response: &Response) {
+        self.status = Some(response.status);
+        self.headers = loggable(&response.headers);
+    }
+
+    /// `eventDetail` of `download_error`.
+    pub(in super::super) fn detail(&self, url: &str, miss: &Miss) -> Value {
+        let (Miss::Busy(_, error)
+        | Miss::Passing(_, error)
+        | Miss::Gone(error)
+        | Miss::Lasting(error)
+        | Miss::Fatal(error)) = miss;
+        json!({
+            "fileUrl": url,
+            "body": self.body,
+            "code": self.status.map(|status| status.as_u16()),
+            "message": error.message(),
+            "responseHeaders": self.headers,
+        })
+    }
+}
+
+/// Headers that tell how a server works, and no secret of anybody's.
+const LOGGABLE: [&str; 14] = [
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "retry-after",
+    "server",
+    "transfer-encoding",
+    "via",
+    "x-correlation-id",
+    "x-request-id",
+];
+
+fn loggable(headers: &HeaderMap) -> Value {
+    let known =
+        LOGGABLE.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
+    Value::Object(known.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+}
+
+/// What a response other than success means. A presigned url is one without credentials, or where a redirect led to:
+/// when it expires, the server that signed it says 403, and 404 of what it has deleted.
+pub(in super::super) async fn refusal(
+    response: Response,
+    credentials: bool,
+    now: Timestamp,
+    report: &mut Report,
+) -> Miss {
+    let (status, asked) = (response.status, retry_after(&response.headers, now));
+    let place = format!("GET {}", redacted(&response.url));
+    if let Ok(body) = response.body(BODY).await {
+        report.body = outcome(&body);
+    }
+    let said = report.body.as_ref().map_or(String::new(), |said| format!(": {said}"));
+    let error = |kind, what: &str| {
+        Error::new(kind, format!("the server {what} ({status}){said}")).at("request", &place)
+    };
+    match status.as_u16() {
+        429 | 503 => Miss::Busy(asked, error(ErrorKind::TryLater, "has too much to do")),
+        408 | 425 | 500 | 502 | 504 => {
+            Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
+        }
+        404 | 410 => Miss::Gone(error(ErrorKind::Incomplete, "no longer has the file")),
+        403 if !credentials => Miss::Gone(error(ErrorKind::Incomplete, "no longer gives the file")),
+        401 | 403 => Miss::Lasting(
+            error(ErrorKind::Refused, "refuses to give the file")
+                .hint("the scopes granted must cover every type that is exported"),
+        ),
+        _ if status.is_server_error() => {
+            Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
+        }
+        _ => Miss::Lasting(error(ErrorKind::Incomplete, "does not send the file")),
+    }
+}

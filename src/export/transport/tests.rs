@@ -1,0 +1,1 @@
+//! Token rule, redirects and bodies, against servers on loopback.
