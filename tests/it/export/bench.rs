@@ -266,7 +266,8 @@ impl Bench {
 }
 
 /// What an export keeps beside the data.
-const OWN_FILES: [&str; 4] = ["export.json", "log.ndjson", "export.lock", ".lock"];
+const OWN_FILES: [&str; 5] =
+    ["export.json", "export.journal", "export.lock", "log.ndjson", "manifest.json"];
 
 fn parts_of(files: &[StoredFile]) -> Vec<String> {
     let parts = files.iter().flat_map(|file| &file.parts);
