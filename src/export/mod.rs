@@ -23,6 +23,7 @@ mod outcome;
 mod poll;
 mod request;
 mod retry;
+mod session;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -32,8 +33,11 @@ mod vendor;
 
 pub use auth::keygen::{KeyPair, keygen};
 pub use clock::{Clock, Simulated};
-pub use conformance::{Conformance, conformance};
+pub use conformance::{Conformance, KickOffShown, OfferedType, TokenRequestShown, conformance};
 pub use job::{Complete, Event, ExportJob, Observer};
-pub use request::{ExportRequest, KickOff, Level};
-pub use settings::{AttachmentSettings, AuthSettings, Secret, Settings};
+pub use request::{ExportRequest, KickOff, Level, Mistake};
+pub use settings::{
+    AttachmentSettings, AttachmentsTable, AuthSettings, ExportTable, PatientList, Resolved, Secret,
+    Settings, Span,
+};
 pub use state::{ExportState, StoredFile};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::clock::Clock;
 use super::log::Log;
 use super::request::{ExportRequest, KickOff, Level};
 use super::settings::{AuthSettings, Settings};
@@ -33,8 +34,8 @@ pub(super) fn settings(server: &Url) -> Settings {
         auth: AuthSettings::None,
         headers: std::collections::BTreeMap::new(),
         allow_http: false,
-        max_wait: Duration::from_secs(86_400),
-        poll: (Duration::from_secs(1), Duration::from_secs(300)),
+        max_wait: Duration::from_hours(24),
+        poll: (Duration::from_secs(1), Duration::from_mins(5)),
         attempts: 5,
         timeout: Duration::from_secs(30),
         parallel: 4,
@@ -50,5 +51,5 @@ pub(super) fn settings(server: &Url) -> Settings {
 
 /// A log in `folder`.
 pub(super) fn log(folder: &Path) -> Log {
-    Log::open(folder)
+    Log::open(folder, Clock::default()).expect("the folder of a test can be written")
 }

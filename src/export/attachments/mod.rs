@@ -121,7 +121,8 @@ impl Attachments {
         }
         if let Some(first) = tally.first_failure {
             let failed = tally.failed;
-            file.warnings.push(format!("{failed} attachments could not be loaded; the first: {first}"));
+            file.warnings
+                .push(format!("{failed} attachments could not be loaded; the first: {first}"));
         }
         Ok(Attached { file, loaded: tally.loaded })
     }
@@ -132,13 +133,17 @@ impl Attachments {
         let Some(stem) = name.split_once(".ndjson").map(|(stem, _)| stem.to_owned()) else {
             return Ok(0); // One JSON document.
         };
+        let path = self.data.join(part);
+        let (bytes, any) = survey(&path).await?;
+        if !any {
+            return Ok(bytes);
+        }
         let format = Format { compress: name.ends_with(".zst"), part_bytes: u64::MAX };
         let mut series = Series::new(Arc::new(Folder::beside(&self.data)), stem, format);
         let before = tally.loaded;
-        let lines = stream::iter(Lines::open(&self.data.join(part))?);
-        let mut rewritten = lines
-            .map(|line| async { self.line(line?, source).await })
-            .buffered(self.parallel);
+        let lines = stream::iter(Lines::open(&path)?);
+        let mut rewritten =
+            lines.map(|line| async { self.line(line?, source).await }).buffered(self.parallel);
         while let Some((line, counts)) = rewritten.try_next().await? {
             tally.add(counts);
             series.write(&line)?;
@@ -166,9 +171,14 @@ impl Attachments {
                     edits.extend(self.edits(&found, content, sought.content_type.as_deref())?);
                 }
                 Err(Miss::Fatal(error)) => return Err(error),
-                Err(Miss::Lasting(error)) if error.kind() == ErrorKind::Refused => return Err(error),
+                Err(Miss::Lasting(error)) if error.kind() == ErrorKind::Refused => {
+                    return Err(error);
+                }
                 Err(
-                    Miss::Busy(_, error) | Miss::Passing(_, error) | Miss::Gone(error) | Miss::Lasting(error),
+                    Miss::Busy(_, error)
+                    | Miss::Passing(_, error)
+                    | Miss::Gone(error)
+                    | Miss::Lasting(error),
                 ) => tally.fail(error.to_string()),
             }
         }
@@ -180,13 +190,18 @@ impl Attachments {
     fn sought(&self, found: &Found, source: &Source<'_>) -> Option<Sought> {
         let given = found.url.trim();
         let ours = given.starts_with(FOLDER) && given[FOLDER.len()..].starts_with('/');
-        if ours || given.is_empty() || given.starts_with('#') || !self.wants(found.content_type.as_deref()) {
+        if ours
+            || given.is_empty()
+            || given.starts_with('#')
+            || !self.wants(found.content_type.as_deref())
+        {
             return None;
         }
         let base = Url::parse(&format!("{}/", self.server.as_str().trim_end_matches('/'))).ok()?;
         let url = base.join(given).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         let file = source.origin.as_ref();
-        let known = url.origin() == self.server.origin() || file.is_some_and(|file| file.origin() == url.origin());
+        let known = url.origin() == self.server.origin()
+            || file.is_some_and(|file| file.origin() == url.origin());
         Some(Sought {
             url,
             credentials: source.credentials && known,
@@ -203,7 +218,8 @@ impl Attachments {
             Some(beginning) => kind.starts_with(beginning),
             None => kind.eq_ignore_ascii_case(wanted.trim()),
         };
-        self.settings.types.is_empty() || (!kind.is_empty() && self.settings.types.iter().any(matches))
+        self.settings.types.is_empty()
+            || (!kind.is_empty() && self.settings.types.iter().any(matches))
     }
 
     /// What changes in the line for an attachment that is here.
@@ -221,6 +237,19 @@ impl Attachments {
         });
         Ok(edits)
     }
+}
+
+/// How long the text of a part is, and whether there are attachments in it.
+async fn survey(path: &Path) -> Result<(u64, bool)> {
+    let path = path.to_owned();
+    let surveying = tokio::task::spawn_blocking(move || {
+        Lines::open(&path)?.try_fold((0, false), |(bytes, any), line| {
+            let line = line?;
+            let any = any || !find::attachments(&line).is_empty();
+            Ok((bytes + line.len() as u64, any))
+        })
+    });
+    surveying.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// A place in a line, and what is to be there.

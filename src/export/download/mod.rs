@@ -25,7 +25,7 @@ pub(super) mod store;
 pub(super) mod target;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,9 +5,9 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
+use super::super::outcome::{Said, is_passing};
 use super::super::retry::retry_after;
 use super::super::transport::{Response, redacted};
-use super::content::outcome;
 use super::persist::Miss;
 use crate::error::{Error, ErrorKind};
 
@@ -80,16 +80,16 @@ pub(in super::super) async fn refusal(
 ) -> Miss {
     let (status, asked) = (response.status, retry_after(&response.headers, now));
     let place = format!("GET {}", redacted(&response.url));
-    if let Ok(body) = response.body(BODY).await {
-        report.body = outcome(&body);
-    }
+    let said = response.body(BODY).await.map_or(Said::Nothing, |body| Said::of(&body));
+    let transient = matches!(&said, Said::Outcome(outcome) if outcome.is_transient());
+    report.body = (said != Said::Nothing).then(|| said.to_string());
     let said = report.body.as_ref().map_or(String::new(), |said| format!(": {said}"));
     let error = |kind, what: &str| {
         Error::new(kind, format!("the server {what} ({status}){said}")).at("request", &place)
     };
     match status.as_u16() {
         429 | 503 => Miss::Busy(asked, error(ErrorKind::TryLater, "has too much to do")),
-        408 | 425 | 500 | 502 | 504 => {
+        _ if transient || is_passing(status) => {
             Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
         }
         404 | 410 => Miss::Gone(error(ErrorKind::Incomplete, "no longer has the file")),
@@ -98,9 +98,6 @@ pub(in super::super) async fn refusal(
             error(ErrorKind::Refused, "refuses to give the file")
                 .hint("the scopes granted must cover every type that is exported"),
         ),
-        _ if status.is_server_error() => {
-            Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
-        }
         _ => Miss::Lasting(error(ErrorKind::Incomplete, "does not send the file")),
     }
 }

@@ -1,5 +1,9 @@
 //! How an export is performed: what `[source.export]` of a pipeline and the flags of `kiln export` say.
 
+mod check;
+mod duration;
+mod written;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +12,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::request::ExportRequest;
-use crate::error::Result;
+
+pub use duration::Span;
+pub use written::{AttachmentsTable, ExportTable, PatientList, Resolved};
 
 /// All of it, resolved: nothing is read from files or the environment after this but secrets.
 #[derive(Debug, Clone)]
@@ -45,6 +51,32 @@ pub struct Settings {
     pub delete_job: bool,
     /// Attachments; `None` leaves them where they are.
     pub attachments: Option<AttachmentSettings>,
+}
+
+impl Settings {
+    /// What holds where nothing else is said.
+    pub fn new(request: ExportRequest) -> Self {
+        Self {
+            request,
+            auth: AuthSettings::None,
+            headers: BTreeMap::new(),
+            allow_http: false,
+            // Epic's exports run for weeks.
+            max_wait: Duration::from_secs(30 * 24 * 60 * 60),
+            // Servers ask for hours, or by mistake for years (failure case 6).
+            poll: (Duration::from_secs(1), Duration::from_secs(5 * 60)),
+            attempts: 5,
+            timeout: Duration::from_secs(2 * 60),
+            parallel: 5,
+            compress: false,
+            part_bytes: 128 << 20,
+            count_must_fit: true,
+            accept_errors: false,
+            restart_lost_job: false,
+            delete_job: true,
+            attachments: None,
+        }
+    }
 }
 
 /// Which attachments are loaded.
@@ -108,6 +140,7 @@ pub enum AuthSettings {
 #[serde(
     rename_all = "lowercase",
     untagged,
+    deny_unknown_fields,
     expecting = "expected { env = \"NAME\" }, { file = \"PATH\" } or a text"
 )]
 pub enum Secret {

@@ -1,23 +1,52 @@
 //! What an export remembers (`export.json` beside the data): enough to go on after being killed at any instant.
+//!
+//! `export.json` is replaced as a whole at every step. With 20,000 files that would be gigabytes of writing for the
+//! step that is taken most, "a file is whole": those lines are appended to `export.journal`, which is folded into
+//! `export.json` at the next start and at the end.
+
+mod durable;
+mod fingerprint;
+mod store;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// `export.json`: replaced as a whole (temporary name, fsync, rename) at every step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) use durable::{create_folder, write_whole};
+pub(super) use store::Store;
+
+/// The form of `export.json` that this version writes and reads.
+pub(super) const VERSION: u32 = 1;
+
+/// `export.json`: replaced as a whole (temporary name, fsync, rename).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportState {
     /// Form of this file: 1.
     pub version: u32,
     /// What was asked, without `patient`: to refuse going on with another export's files.
     pub request: serde_json::Value,
+    /// Which job of this folder it is, from 1: a lost one may be begun anew.
+    #[serde(default)]
+    pub job: u32,
+    /// When the kick-off was sent, by our clock.
+    #[serde(default)]
+    pub began: Option<String>,
+    /// The url of the kick-off, without `patient`.
+    #[serde(default)]
+    pub kick_off_url: Option<String>,
     /// When the kick-off was answered, by the server's clock (its `Date`), else ours.
     pub kicked_off: Option<String>,
     /// Where the job is polled.
     pub status_url: Option<String>,
     /// The manifest's pages as they came.
     pub pages: Vec<serde_json::Value>,
+    /// Where they came from.
+    #[serde(default)]
+    pub page_urls: Vec<String>,
     /// Whether the last page has come.
     pub pages_complete: bool,
     /// Files that are whole, by section and place in the manifest.
@@ -26,6 +55,9 @@ pub struct ExportState {
     pub complete: bool,
     /// Whether the job was deleted on the server, or need not be.
     pub job_deleted: bool,
+    /// Parts of an earlier job that was lost: removed when all of this one is stored.
+    #[serde(default)]
+    pub superseded: Vec<PathBuf>,
 }
 
 /// A file of the manifest that is on disk as a whole.
@@ -51,4 +83,19 @@ pub struct StoredFile {
     /// What is well to know of it: a count that does not fit, attachments that could not be loaded, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+impl ExportState {
+    /// Nothing done yet for this request.
+    pub(super) fn new(request: serde_json::Value) -> Self {
+        Self { version: VERSION, request, ..Self::default() }
+    }
+
+    /// Forgets the job, so that the next kick-off begins another. Its files stay until those of the next are all there.
+    pub(super) fn forget_job(&mut self) {
+        let mut superseded = std::mem::take(&mut self.superseded);
+        superseded.extend(self.stored.drain(..).flat_map(|file| file.parts));
+        let request = std::mem::take(&mut self.request);
+        *self = Self { job: self.job, superseded, ..Self::new(request) };
+    }
 }

@@ -1,8 +1,20 @@
 //! What is asked for: the level, and the parameters of the kick-off (Bulk Data Access, "Kick-off Request").
 
+mod check;
+mod from_url;
+mod mistake;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use url::Url;
+
+pub(super) use check::{check_url, instant};
+pub(super) use from_url::patient;
+pub use mistake::Mistake;
+pub(super) use mistake::Mistakes;
 
 /// What an export is to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +51,37 @@ pub struct ExportRequest {
     pub separate_status: bool,
     /// Further parameters, as the server names them.
     pub parameters: BTreeMap<String, String>,
+}
+
+impl ExportRequest {
+    /// Everything at this level; no parameters.
+    pub fn new(server: Url, level: Level) -> Self {
+        Self {
+            server,
+            level,
+            kick_off: KickOff::Auto,
+            types: Vec::new(),
+            type_filters: Vec::new(),
+            since: None,
+            until: None,
+            elements: Vec::new(),
+            patients: Vec::new(),
+            associated_data: Vec::new(),
+            output_format: None,
+            organize_by: None,
+            partial_manifests: false,
+            lenient: false,
+            separate_status: false,
+            parameters: BTreeMap::new(),
+        }
+    }
+
+    /// The url of something below the server's base: `Patient/$export`.
+    pub(super) fn below(&self, path: &str) -> Url {
+        let mut url = self.server.clone();
+        url.set_path(&format!("{}/{path}", self.server.path().trim_end_matches('/')));
+        url
+    }
 }
 
 /// Of whom resources are exported.

@@ -1,1 +1,0 @@
-//! Sends the kick-off request, and finds the group it is for.

@@ -1,1 +1,0 @@
-//! The manifest, of any version of the guide, read tolerantly.

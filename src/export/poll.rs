@@ -1,1 +1,0 @@
-//! Asks for the status of the job until it is done.
