@@ -23,7 +23,11 @@ pub(super) fn export(arguments: ExportArguments) -> Result<()> {
     let (settings, folder) = settings(&arguments)?;
     if arguments.dry_run {
         let report = block_on(conformance(settings, Clock::System))?;
-        return if arguments.json { report::json(&report) } else { report::text(&report.to_string()) };
+        return if arguments.json {
+            report::json(&report)
+        } else {
+            report::text(&report.to_string())
+        };
     }
     let folder = folder.ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the export has no folder").hint("name one with `--out`")
@@ -105,7 +109,10 @@ fn table(arguments: &ExportArguments, url: ExportRequest) -> ExportTable {
     let mut table = ExportTable {
         server: url.server.to_string(),
         vendor: how.vendor.clone(),
-        kickoff: how.kickoff.clone().or_else(|| (url.kick_off == KickOff::Post).then(|| "post".into())),
+        kickoff: how
+            .kickoff
+            .clone()
+            .or_else(|| (url.kick_off == KickOff::Post).then(|| "post".into())),
         types: or(&what.types, url.types),
         type_filters: or(&what.type_filters, url.type_filters),
         since: what.since.clone().or(url.since),
@@ -174,7 +181,15 @@ fn auth(given: &SignInArguments) -> AuthSettings {
     if let Some(key) = secret(&given.key, &given.key_env) {
         let (key_id, algorithm) = (given.key_id.clone(), given.algorithm.clone());
         let client_id = client_id();
-        return AuthSettings::Smart { client_id, key, key_id, algorithm, jwks_url: None, token_url, scopes };
+        return AuthSettings::Smart {
+            client_id,
+            key,
+            key_id,
+            algorithm,
+            jwks_url: None,
+            token_url,
+            scopes,
+        };
     }
     if let Some(client_secret) = secret(&given.secret, &given.secret_env) {
         return AuthSettings::Basic { client_id: client_id(), client_secret, token_url, scopes };

@@ -173,7 +173,8 @@ pub(super) fn exported(complete: &Complete, folder: &Path) -> Result<()> {
         complete.transaction_time,
         folder.display()
     );
-    for (section, what) in [("deleted", "Bundle of deletions"), ("error", "message of the server")] {
+    for (section, what) in [("deleted", "Bundle of deletions"), ("error", "message of the server")]
+    {
         match lines(section) {
             0 => {}
             count => account.push_str(&format!("; {}", many(count, what))),

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
-use super::source::{ExportSource, Source};
 use super::progress::Progress;
 use super::report::ExportReport;
 use super::run::bases;
+use super::source::{ExportSource, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Clock, Complete, ExportJob, StoredFile};
 use crate::ingest::{self, Declared, Inputs};
@@ -37,7 +39,9 @@ struct Running {
     source: ExportSource,
     folder: PathBuf,
     arrivals: Receiver<Arrival>,
-    task: JoinHandle<()>,
+    /// Dropped, it stops the export.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
     whole: Option<Box<(ExportJob, Complete)>>,
 }
 
@@ -97,7 +101,9 @@ impl Feed {
 impl Drop for Running {
     /// A run that fails does not leave its export working on; the next one goes on with it.
     fn drop(&mut self) {
-        self.task.abort();
+        drop(self.stop.take());
+        // Only then is the folder free for the next. A panic has been told.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -106,9 +112,18 @@ impl Running {
         let folder = source.current_folder(Timestamp::now())?;
         let settings = source.settings.clone();
         let job = ExportJob::open(settings, &folder, Clock::System, progress.observer())?;
-        let (to, arrivals) = channel();
-        let task = tokio::spawn(perform(job, to));
-        Ok(Self { source: source.clone(), folder, arrivals, task, whole: None })
+        let ((to, arrivals), (stop, stopped)) = (channel(), oneshot::channel());
+        let runtime = Handle::current();
+        let thread = thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = perform(job, to) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let (stop, thread) = (Some(stop), Some(thread));
+        Ok(Self { source: source.clone(), folder, arrivals, stop, thread, whole: None })
     }
 
     /// Waits for a file, and takes those that arrived with it.

@@ -124,8 +124,13 @@ fn population(sample: SampleTable, checker: &mut Checker<'_>) -> Option<Source> 
 
 fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) -> Option<Source> {
     if written.since.is_some() {
-        let problem = Problem::error("source.export.since", "`since` would replace the tables by what has changed");
-        checker.add(problem.hint("leave it out: a run replaces its tables by all that the export gives"));
+        let problem = Problem::error(
+            "source.export.since",
+            "`since` would replace the tables by what has changed",
+        );
+        checker.add(
+            problem.hint("leave it out: a run replaces its tables by all that the export gives"),
+        );
     }
     let keep = written.keep.unwrap_or(1);
     let found = match written.resolve(checker.folder, Timestamp::now()) {

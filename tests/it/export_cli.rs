@@ -53,7 +53,10 @@ fn an_export_is_a_folder_that_can_be_flattened() {
             "log.ndjson",
             "manifest.json",
         ];
-        assert_eq!(names(&out).iter().filter(|n| !n.starts_with('.')).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            names(&out).iter().filter(|n| !n.starts_with('.')).collect::<Vec<_>>(),
+            expected
+        );
         let rows = tokio::task::spawn_blocking({
             let folder = folder.path().to_owned();
             move || run(&folder, &["flatten", "--view", "patient", "out"], "")

@@ -97,7 +97,7 @@ fn is_zero(number: &u64) -> bool {
 impl ExportState {
     /// Whether an export was begun in this folder.
     pub fn is_in(folder: &Path) -> bool {
-        folder.join(store::NAME).is_file()
+        folder.join(store::STATE).is_file()
     }
 
     /// Nothing done yet for this request.

@@ -27,8 +27,8 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::flow::on_threads;
-use super::progress::Progress;
 use super::pass::Pass;
+use super::progress::Progress;
 use super::run::bases;
 use crate::error::Result;
 use crate::ingest::{self, Inputs, Origin, Parser, Rejected, Tally};
