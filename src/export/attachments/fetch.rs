@@ -75,35 +75,37 @@ impl Attachments {
     }
 
     async fn attempt(&self, sought: &Sought, report: &mut Report) -> Result<Content, Miss> {
-        let response = self.transport.send(&request(sought)).await?;
+        let sent = self.transport.send(&request(sought)).await.map_err(Miss::from);
+        let response = sent.map_err(|miss| of_this(miss, !sought.credentials))?;
         report.saw(&response);
         if !response.status.is_success() {
             let forbidden = response.status.as_u16() == 403 || !sought.credentials;
-            return Err(match refusal(response, sought.credentials, self.clock.now(), report).await {
-                // Of this attachment, not of the export.
-                Miss::Lasting(error) if forbidden => Miss::Gone(error),
-                other => other,
-            });
+            let miss = refusal(response, sought.credentials, self.clock.now(), report).await;
+            return Err(of_this(miss, forbidden));
         }
         let came = header(&response, &CONTENT_TYPE);
         let content = self.receive(response, sought).await?;
         let content = self.unwrapped(content, &came, sought)?;
-        if came == "text/html" && !wants(sought, "html") {
+        if came == "text/html" && sought.content_type.is_some() && !wants(sought, "html") {
             return Err(damaged("the server sent an HTML page instead of the attachment", sought));
         }
-        self.verified(content, sought)
+        verified(content, sought)
     }
 
     /// The body, into a temporary file. Writing is to the system's cache, and does not hold up others for long.
     async fn receive(&self, mut response: Response, sought: &Sought) -> Result<Content, Miss> {
         let mut writing = Writing::create(&self.folder)?;
         match header(&response, &CONTENT_ENCODING).as_str() {
-            "" | "identity" => while let Some(bytes) = response.chunk().await? {
-                writing.write_all(&bytes).map_err(|error| writing.failed(error))?;
-            },
+            "" | "identity" => {
+                while let Some(bytes) = response.chunk().await? {
+                    writing.write_all(&bytes).map_err(|error| writing.failed(error))?;
+                }
+            }
             "gzip" | "x-gzip" => {
                 let mut decoder = MultiGzDecoder::new(writing);
-                let broken = |error: io::Error| damaged(&format!("the gzip data are damaged: {error}"), sought);
+                let broken = |error: io::Error| {
+                    damaged(&format!("the gzip data are damaged: {error}"), sought)
+                };
                 while let Some(bytes) = response.chunk().await? {
                     decoder.write_all(&bytes).map_err(broken)?;
                 }
@@ -119,7 +121,8 @@ impl Attachments {
         if !came.contains("json") || wants(sought, "json") || content.size > LONGEST_BINARY {
             return Ok(content);
         }
-        let Ok(binary) = serde_json::from_slice::<Binary>(&content.bytes().map_err(Miss::Fatal)?) else {
+        let Ok(binary) = serde_json::from_slice::<Binary>(&content.bytes().map_err(Miss::Fatal)?)
+        else {
             return Ok(content);
         };
         if binary.resource_type != "Binary" {
@@ -134,16 +137,16 @@ impl Attachments {
         writing.write_all(&bytes).map_err(|error| writing.failed(error))?;
         Ok(writing.finish())
     }
+}
 
-    fn verified(&self, content: Content, sought: &Sought) -> Result<Content, Miss> {
-        let Some(hash) = &sought.hash else { return Ok(content) };
-        let bytes = content.bytes().map_err(Miss::Fatal)?;
-        let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
-        if STANDARD.encode(digest.as_ref()) == hash.trim() {
-            return Ok(content);
-        }
-        Err(damaged("the attachment does not have the `hash` in the resource", sought))
+fn verified(content: Content, sought: &Sought) -> Result<Content, Miss> {
+    let Some(hash) = &sought.hash else { return Ok(content) };
+    let bytes = content.bytes().map_err(Miss::Fatal)?;
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
+    if STANDARD.encode(digest.as_ref()) == hash.trim() {
+        return Ok(content);
     }
+    Err(damaged("the attachment does not have the `hash` in the resource", sought))
 }
 
 #[derive(Deserialize)]
@@ -219,6 +222,14 @@ fn request(sought: &Sought) -> Request {
         headers: HeaderMap::from_iter([(ACCEPT, accept)]),
         body: None,
         credentials: sought.credentials,
+    }
+}
+
+/// What is `only` about this attachment says nothing about whether the server lets us in.
+fn of_this(miss: Miss, only: bool) -> Miss {
+    match miss {
+        Miss::Lasting(error) if only => Miss::Gone(error),
+        other => other,
     }
 }
 

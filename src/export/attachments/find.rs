@@ -82,7 +82,8 @@ impl<'t> Walk<'t> {
             b'[' => self.array(name)?,
             b'"' => self.string()?,
             _ => {
-                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
                 let length = self.text[start..].iter().position(ends);
                 self.at = length.map_or(self.text.len(), |length| start + length);
             }
@@ -97,7 +98,9 @@ impl<'t> Walk<'t> {
             match self.text.get(self.at)? {
                 b']' => break,
                 b',' => self.at += 1,
-                _ => drop(self.value(name)?),
+                _ => {
+                    self.value(name)?;
+                }
             }
         }
         self.at += 1;
@@ -162,7 +165,9 @@ impl<'t> Walk<'t> {
         };
         let content_type = text(b"contentType");
         let named = NAMES.contains(&name) || name.ends_with(b"Attachment");
-        if !members.iter().all(known) || get(b"data").is_some() || !(named || content_type.is_some())
+        if !members.iter().all(known)
+            || get(b"data").is_some()
+            || !(named || content_type.is_some())
         {
             return None;
         }
@@ -186,7 +191,10 @@ mod tests {
     #[test]
     fn attachments_and_nothing_else() {
         for (text, expected) in [
-            (r#"{"content":[{"attachment":{"contentType":"text/plain","url":"a"}},{"attachment":{"url":"b"}}]}"#, &["a", "b"][..]),
+            (
+                r#"{"content":[{"attachment":{"contentType":"text/plain","url":"a"}},{"attachment":{"url":"b"}}]}"#,
+                &["a", "b"][..],
+            ),
             (r#"{"resourceType":"Media","content":{"url":"a\u002fb","size":3}}"#, &["a/b"]),
             (r#"{ "presentedForm" : [ { "url" : "a" , "title" : "\"}" } ] }"#, &["a"]),
             (r#"{"photo":[{"url":"a","data":"eA=="}]}"#, &[]),

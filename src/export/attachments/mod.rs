@@ -19,20 +19,19 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, TryStreamExt, stream};
-use url::Url;
+use url::{Origin, Url};
 
 use self::fetch::{Content, Sought};
 use self::find::Found;
 use super::clock::Clock;
+use super::download::Downloads;
 use super::download::content::media_type;
 use super::download::folder::{self, Folder};
-use super::download::pace::Pace;
 use super::download::parts::Series;
 use super::download::persist::{Miss, Persistence};
 use super::download::target::Format;
-use super::job::Observer;
 use super::log::Log;
-use super::settings::{AttachmentSettings, Settings};
+use super::settings::AttachmentSettings;
 use super::state::StoredFile;
 use super::transport::Transport;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,96 +48,80 @@ pub(super) struct Attachments {
     parallel: usize,
     clock: Clock,
     log: Arc<Log>,
-    persistence: Persistence,
-}
-
-/// A stored file whose attachments were loaded.
-#[derive(Debug)]
-pub(super) struct Attached {
-    /// As it is now: `bytes` of the text, and a warning if attachments could not be loaded.
-    pub(super) file: StoredFile,
-    /// Attachments that were loaded.
-    pub(super) loaded: u64,
+    /// Shared with the downloads.
+    persistence: Arc<Persistence>,
 }
 
 /// The folder, and how urls in resources begin that point into it.
 const FOLDER: &str = "attachments";
 
 impl Attachments {
-    /// Attachments as the settings want them; `None` if they do not. Makes the folder, and clears away what a killed
-    /// process left in it.
+    /// Attachments of what `downloads` store, if the settings want them, at the same pace. Makes the folder, and clears
+    /// away what a killed process left in it.
     pub(super) fn new(
-        transport: Arc<Transport>,
-        settings: &Settings,
-        data: &Path,
-        clock: Clock,
-        log: Arc<Log>,
-        observer: Observer,
+        downloads: &Downloads,
+        persistence: Arc<Persistence>,
     ) -> Result<Option<Self>> {
+        let settings = &downloads.settings;
         let Some(wanted) = settings.attachments.clone() else { return Ok(None) };
-        let folder = data.join(FOLDER);
+        let folder = downloads.folder.join(FOLDER);
         std::fs::create_dir_all(&folder)
             .map_err(|error| Error::io(ErrorKind::Output, "make", &folder, error))?;
         Folder::open(&folder)?;
-        let longest = settings.poll.1;
-        let persistence = Persistence {
-            pace: Pace::new(clock.clone(), settings.parallel, longest),
-            clock: clock.clone(),
-            attempts: settings.attempts,
-            longest,
-            observer,
-        };
         Ok(Some(Self {
-            transport,
+            transport: Arc::clone(&downloads.transport),
             settings: wanted,
             server: settings.request.server.clone(),
-            data: data.to_owned(),
+            data: downloads.folder.clone(),
             folder,
             parallel: settings.parallel.max(1),
-            clock,
-            log,
+            clock: downloads.clock.clone(),
+            log: Arc::clone(&downloads.log),
             persistence,
         }))
     }
 
-    /// Loads the attachments of a stored `output` file. The token goes to the server's and the file's own origin, if the
-    /// file itself needed it (`credentials`). An attachment that cannot be loaded leaves its resource as it was, for a
-    /// warning.
+    /// Loads the attachments of a stored `output` file, and returns it as it then is. The token goes to the server's and
+    /// the file's own origin, if the file itself needed it (`credentials`). An attachment that cannot be loaded leaves
+    /// its resource as it was, for a warning.
     ///
     /// # Errors
     /// The folder cannot be written; the server no longer lets us in.
-    pub(super) async fn load(&self, file: &StoredFile, credentials: bool) -> Result<Attached> {
-        let origin = credentials.then(|| Url::parse(&file.url).ok()).flatten();
-        let source = Source { file, credentials, origin };
-        let mut tally = Tally::default();
-        let mut bytes = 0;
+    pub(super) async fn load(&self, mut file: StoredFile, credentials: bool) -> Result<StoredFile> {
+        let origin = Url::parse(&file.url).ok().map(|url| url.origin());
+        let source = Source { resource_type: file.resource_type.clone(), credentials, origin };
+        let (mut tally, mut bytes) = (Tally::default(), 0);
         for part in &file.parts {
             bytes += self.part(part, &source, &mut tally).await?;
         }
-        let mut file = file.clone();
         if tally.loaded > 0 {
-            file.bytes = bytes;
+            (file.bytes, file.attachments) = (bytes, tally.loaded);
         }
         if let Some(first) = tally.first_failure {
-            let failed = tally.failed;
-            file.warnings.push(format!("{failed} attachments could not be loaded; the first: {first}"));
+            let what =
+                format!("{} attachments could not be loaded; the first: {first}", tally.failed);
+            file.warnings.push(what);
         }
-        Ok(Attached { file, loaded: tally.loaded })
+        Ok(file)
     }
 
     /// Rewrites a part, if it has attachments. Returns how long its text is.
-    async fn part(&self, part: &Path, source: &Source<'_>, tally: &mut Tally) -> Result<u64> {
+    async fn part(&self, part: &Path, source: &Source, tally: &mut Tally) -> Result<u64> {
         let name = part.to_string_lossy();
         let Some(stem) = name.split_once(".ndjson").map(|(stem, _)| stem.to_owned()) else {
             return Ok(0); // One JSON document.
         };
+        let path = self.data.join(part);
+        let (bytes, any) = survey(&path).await?;
+        if !any {
+            return Ok(bytes);
+        }
         let format = Format { compress: name.ends_with(".zst"), part_bytes: u64::MAX };
         let mut series = Series::new(Arc::new(Folder::beside(&self.data)), stem, format);
         let before = tally.loaded;
-        let lines = stream::iter(Lines::open(&self.data.join(part))?);
-        let mut rewritten = lines
-            .map(|line| async { self.line(line?, source).await })
-            .buffered(self.parallel);
+        let lines = stream::iter(Lines::open(&path)?);
+        let mut rewritten =
+            lines.map(|line| async { self.line(line?, source).await }).buffered(self.parallel);
         while let Some((line, counts)) = rewritten.try_next().await? {
             tally.add(counts);
             series.write(&line)?;
@@ -155,7 +138,7 @@ impl Attachments {
     }
 
     /// A line with its attachments loaded.
-    async fn line(&self, line: Vec<u8>, source: &Source<'_>) -> Result<(Vec<u8>, Tally)> {
+    async fn line(&self, line: Vec<u8>, source: &Source) -> Result<(Vec<u8>, Tally)> {
         let (mut tally, mut edits) = (Tally::default(), Vec::new());
         for found in find::attachments(&line) {
             let Some(sought) = self.sought(&found, source) else { continue };
@@ -166,9 +149,14 @@ impl Attachments {
                     edits.extend(self.edits(&found, content, sought.content_type.as_deref())?);
                 }
                 Err(Miss::Fatal(error)) => return Err(error),
-                Err(Miss::Lasting(error)) if error.kind() == ErrorKind::Refused => return Err(error),
+                Err(Miss::Lasting(error)) if error.kind() == ErrorKind::Refused => {
+                    return Err(error);
+                }
                 Err(
-                    Miss::Busy(_, error) | Miss::Passing(_, error) | Miss::Gone(error) | Miss::Lasting(error),
+                    Miss::Busy(_, error)
+                    | Miss::Passing(_, error)
+                    | Miss::Gone(error)
+                    | Miss::Lasting(error),
                 ) => tally.fail(error.to_string()),
             }
         }
@@ -177,22 +165,26 @@ impl Attachments {
 
     /// Where an attachment is, if it is wanted and on a server. Absolute as the guide wants it, or relative to the server
     /// (Epic).
-    fn sought(&self, found: &Found, source: &Source<'_>) -> Option<Sought> {
+    fn sought(&self, found: &Found, source: &Source) -> Option<Sought> {
         let given = found.url.trim();
         let ours = given.starts_with(FOLDER) && given[FOLDER.len()..].starts_with('/');
-        if ours || given.is_empty() || given.starts_with('#') || !self.wants(found.content_type.as_deref()) {
+        if ours
+            || given.is_empty()
+            || given.starts_with('#')
+            || !self.wants(found.content_type.as_deref())
+        {
             return None;
         }
         let base = Url::parse(&format!("{}/", self.server.as_str().trim_end_matches('/'))).ok()?;
         let url = base.join(given).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let file = source.origin.as_ref();
-        let known = url.origin() == self.server.origin() || file.is_some_and(|file| file.origin() == url.origin());
+        let origin = url.origin();
+        let known = origin == self.server.origin() || source.origin.as_ref() == Some(&origin);
         Some(Sought {
             url,
             credentials: source.credentials && known,
             content_type: found.content_type.clone(),
             hash: found.hash.clone(),
-            resource_type: source.file.resource_type.clone(),
+            resource_type: source.resource_type.clone(),
         })
     }
 
@@ -203,7 +195,8 @@ impl Attachments {
             Some(beginning) => kind.starts_with(beginning),
             None => kind.eq_ignore_ascii_case(wanted.trim()),
         };
-        self.settings.types.is_empty() || (!kind.is_empty() && self.settings.types.iter().any(matches))
+        self.settings.types.is_empty()
+            || (!kind.is_empty() && self.settings.types.iter().any(matches))
     }
 
     /// What changes in the line for an attachment that is here.
@@ -221,6 +214,19 @@ impl Attachments {
         });
         Ok(edits)
     }
+}
+
+/// How long the text of a part is, and whether there are attachments in it.
+async fn survey(path: &Path) -> Result<(u64, bool)> {
+    let path = path.to_owned();
+    let surveying = tokio::task::spawn_blocking(move || {
+        Lines::open(&path)?.try_fold((0, false), |(bytes, any), line| {
+            let line = line?;
+            let any = any || !find::attachments(&line).is_empty();
+            Ok((bytes + line.len() as u64, any))
+        })
+    });
+    surveying.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// A place in a line, and what is to be there.
@@ -242,11 +248,11 @@ fn edited(line: Vec<u8>, mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// The file that attachments are of.
-struct Source<'f> {
-    file: &'f StoredFile,
+struct Source {
+    resource_type: Option<String>,
+    /// Whether it needed the token.
     credentials: bool,
-    /// Its url, if the token went there.
-    origin: Option<Url>,
+    origin: Option<Origin>,
 }
 
 #[derive(Debug, Default)]

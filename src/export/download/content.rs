@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::outcome::Outcome;
 use super::{Section, Wanted};
 
 /// What came instead of the file, by the type of the content and the beginning of the text.
@@ -23,6 +24,9 @@ pub(super) fn other_than_announced(
     if head.starts_with(&[0x1f, 0x8b]) {
         return Some("the file is compressed twice".to_owned());
     }
+    if wraps(file, &media_type, head) {
+        return Some("the server sent a Binary resource around the file".to_owned());
+    }
     let outcomes =
         file.section == Section::Error || file.resource_type.as_deref() == Some("OperationOutcome");
     if outcomes || (media_type.contains("ndjson") && file.resource_type.is_none()) {
@@ -32,6 +36,18 @@ pub(super) fn other_than_announced(
     Some(format!("the server sent an OperationOutcome instead of the file: {said}"))
 }
 
+/// Whether the file is in the `data` of a Binary, as servers send it that do not look at `Accept` (hapi-fhir#4051).
+fn wraps(file: &Wanted, media_type: &str, head: &[u8]) -> bool {
+    let beginning = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+    media_type.ends_with("json")
+        && !media_type.contains("ndjson")
+        && file.resource_type.as_deref().is_some_and(|kind| kind != "Binary")
+        && beginning.take(BINARY.len()).eq(BINARY)
+}
+
+/// Without blanks; servers write the type first.
+const BINARY: &[u8] = b"{\"resourceType\":\"Binary\"";
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// `text/html` of `text/html; charset=utf-8`.
@@ -39,26 +55,9 @@ pub(in super::super) fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// What the OperationOutcome at the beginning of `text` says: severity, code and text of its issues, as far as they may
-/// be shown.
-pub(in super::super) fn outcome(text: &[u8]) -> Option<String> {
+/// The OperationOutcome that `text` begins with, as far as it may be shown.
+fn outcome(text: &[u8]) -> Option<Outcome> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let value = serde_json::Deserializer::from_slice(text).into_iter::<Value>().next()?.ok()?;
-    if value["resourceType"] != "OperationOutcome" {
-        return None;
-    }
-    let issues: Vec<_> = value["issue"].as_array()?.iter().map(issue).collect();
-    let said = issues.join("; ");
-    let printable = said.chars().map(|c| if c.is_control() { ' ' } else { c });
-    Some(printable.take(500).collect())
-}
-
-fn issue(issue: &Value) -> String {
-    let text = [&issue["details"]["text"], &issue["diagnostics"]];
-    let kind = [&issue["severity"], &issue["code"]].map(|v| v.as_str().unwrap_or("unknown"));
-    let mut said = kind.join("/");
-    for text in text.into_iter().filter_map(Value::as_str) {
-        said.push_str(": ");
-        said.push_str(text);
-    }
-    said
+    Outcome::of(&value)
 }

@@ -34,7 +34,7 @@ const TEMPORARY: &str = ".part";
 
 impl Folder {
     /// Opens it. Temporary files that a killed process left are removed.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(in super::super) fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::io(ErrorKind::Output, "read", path, error);
         let mut found: HashMap<Slot, Vec<String>> = HashMap::new();
         for entry in std::fs::read_dir(path).map_err(failed)? {

@@ -117,9 +117,9 @@ impl Series {
         let single = self.closed.len() == 1;
         let zstd = if self.format.compress { ".zst" } else { "" };
         let stem = &self.stem;
-        let name = |number: usize| match single {
-            true => format!("{stem}.{extension}{zstd}"),
-            false => format!("{stem}-{number:03}.{extension}{zstd}"),
+        let name = |number: usize| {
+            let part = if single { String::new() } else { format!("-{number:03}") };
+            format!("{stem}{part}.{extension}{zstd}")
         };
         let numbered = self.closed.into_iter().zip(1..);
         Ok(numbered.map(|(temporary, n)| Staged { temporary, name: name(n) }).collect())

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::super::log::response_headers;
+use super::super::outcome::{Said, is_passing};
 use super::super::retry::retry_after;
 use super::super::transport::{Response, redacted};
-use super::content::outcome;
 use super::persist::Miss;
 use crate::error::{Error, ErrorKind};
 
@@ -26,7 +26,7 @@ impl Report {
     /// Status and headers of the response.
     pub(in super::super) fn saw(&mut self, response: &Response) {
         self.status = Some(response.status);
-        self.headers = loggable(&response.headers);
+        self.headers = response_headers(&response.headers);
     }
 
     /// `eventDetail` of `download_error`.
@@ -46,30 +46,6 @@ impl Report {
     }
 }
 
-/// Headers that tell how a server works, and no secret of anybody's.
-const LOGGABLE: [&str; 14] = [
-    "cache-control",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "etag",
-    "expires",
-    "last-modified",
-    "retry-after",
-    "server",
-    "transfer-encoding",
-    "via",
-    "x-correlation-id",
-    "x-request-id",
-];
-
-fn loggable(headers: &HeaderMap) -> Value {
-    let known =
-        LOGGABLE.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
-    Value::Object(known.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
-}
-
 /// What a response other than success means. A presigned url is one without credentials, or where a redirect led to:
 /// when it expires, the server that signed it says 403, and 404 of what it has deleted.
 pub(in super::super) async fn refusal(
@@ -80,16 +56,16 @@ pub(in super::super) async fn refusal(
 ) -> Miss {
     let (status, asked) = (response.status, retry_after(&response.headers, now));
     let place = format!("GET {}", redacted(&response.url));
-    if let Ok(body) = response.body(BODY).await {
-        report.body = outcome(&body);
-    }
+    let said = response.body(BODY).await.map_or(Said::Nothing, |body| Said::of(&body));
+    let transient = matches!(&said, Said::Outcome(outcome) if outcome.is_transient());
+    report.body = (said != Said::Nothing).then(|| said.to_string());
     let said = report.body.as_ref().map_or(String::new(), |said| format!(": {said}"));
     let error = |kind, what: &str| {
         Error::new(kind, format!("the server {what} ({status}){said}")).at("request", &place)
     };
     match status.as_u16() {
         429 | 503 => Miss::Busy(asked, error(ErrorKind::TryLater, "has too much to do")),
-        408 | 425 | 500 | 502 | 504 => {
+        _ if transient || is_passing(status) => {
             Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
         }
         404 | 410 => Miss::Gone(error(ErrorKind::Incomplete, "no longer has the file")),
@@ -98,9 +74,6 @@ pub(in super::super) async fn refusal(
             error(ErrorKind::Refused, "refuses to give the file")
                 .hint("the scopes granted must cover every type that is exported"),
         ),
-        _ if status.is_server_error() => {
-            Miss::Passing(asked, error(ErrorKind::TryLater, "failed to send the file"))
-        }
         _ => Miss::Lasting(error(ErrorKind::Incomplete, "does not send the file")),
     }
 }

@@ -1,6 +1,6 @@
 //! Where the lines of one file go: to one series of parts, or by resource type to several.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -108,7 +108,7 @@ pub(super) struct Blocks {
     /// In the order in which the types first appear.
     series: Vec<Series>,
     by_type: HashMap<String, usize>,
-    met: std::collections::HashSet<[u8; 16]>,
+    met: HashSet<[u8; 16]>,
     counts: BlockCounts,
 }
 
@@ -142,7 +142,7 @@ impl Blocks {
             line: Vec::new(),
             series: Vec::new(),
             by_type: HashMap::new(),
-            met: std::collections::HashSet::new(),
+            met: HashSet::new(),
             counts: BlockCounts::default(),
         }
     }
@@ -169,13 +169,13 @@ impl Blocks {
             return Ok(());
         }
         self.counts.resources += 1;
-        let series = self.series_of(kind.map(|kind| kind.resource_type));
+        let series = self.series_of(kind.as_ref().map(|kind| kind.resource_type.as_str()));
         series.write(line)?;
         series.end_line(true)
     }
 
-    fn series_of(&mut self, resource_type: Option<String>) -> &mut Series {
-        let name = type_name(resource_type.as_deref());
+    fn series_of(&mut self, resource_type: Option<&str>) -> &mut Series {
+        let name = type_name(resource_type);
         let at = *self.by_type.entry(name).or_insert_with_key(|name| {
             let stem = self.slot.stem(name);
             self.series.push(Series::new(Arc::clone(&self.folder), stem, self.format.clone()));

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::clock::Simulated;
+use super::super::settings::AttachmentSettings;
 use super::super::testing::{log, settings};
 use super::*;
 
@@ -37,11 +38,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let heard = Arc::clone(&asked);
+        let requests = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             let replies = Arc::new(replies);
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (heard, replies) = (Arc::clone(&heard), Arc::clone(&replies));
+                let (requests, replies) = (Arc::clone(&requests), Arc::clone(&replies));
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
@@ -51,9 +52,10 @@ impl Server {
                     let reply = {
                         let path = head.split(' ').nth(1).unwrap().to_owned();
                         let begins = format!("GET {path} ");
-                        let mut heard = heard.lock().unwrap();
-                        let before = heard.iter().filter(|head| head.starts_with(&begins)).count();
-                        heard.push(head);
+                        let mut requests = requests.lock().unwrap();
+                        let before =
+                            requests.iter().filter(|head| head.starts_with(&begins)).count();
+                        requests.push(head);
                         let replies = &replies[&path];
                         replies[before.min(replies.len() - 1)].clone()
                     };
@@ -71,9 +73,10 @@ impl Server {
 /// A response with these headers, as it goes over the wire.
 pub(in super::super) fn reply(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let length = match headers.to_lowercase().contains("content-length") {
-        true => String::new(),
-        false => format!("Content-Length: {}\r\n", body.len()),
+    let length = if headers.to_lowercase().contains("content-length") {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
     };
     let mut all = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{length}").into_bytes();
     all.extend(headers.lines().flat_map(|line| format!("{line}\r\n").into_bytes()));
@@ -131,7 +134,9 @@ async fn load(
         observer: Arc::new(|_| {}),
     };
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-    files.into_iter().for_each(|file| sender.send(file).unwrap());
+    for file in files {
+        sender.send(file).unwrap();
+    }
     drop(sender);
     let mut all = Vec::new();
     let collect = |loaded| {
@@ -149,7 +154,7 @@ fn stored(folder: &Path) -> BTreeMap<String, String> {
         .filter(|(name, _)| name != "log.ndjson")
         .map(|(name, path)| {
             let bytes = std::fs::read(path).unwrap();
-            let zstd = name.ends_with(".zst");
+            let zstd = Path::new(&name).extension().is_some_and(|end| end == "zst");
             let bytes = if zstd { zstd::decode_all(&bytes[..]).unwrap() } else { bytes };
             (name, String::from_utf8(bytes).unwrap())
         })
@@ -256,6 +261,7 @@ async fn whole_files_are_stored_as_they_are() {
     let crlf = TWO.replace('\n', "\r\n");
     let both = [gzip(ONE), gzip(&TWO[ONE.len()..])].concat();
     let blank = format!("\n{TWO}  \n\n");
+    let long = format!("{{\"data\":\"{}\"}}", "\\\"x".repeat(1 << 20));
     let strange = "{\"a\":\"\u{2028}\\\"}{\",\"b\":1.50}\n\r{\"c\":[\"\\\\\"]}\n";
     for case in [
         Case::new("as it is", [ndjson(TWO)]),
@@ -273,6 +279,8 @@ async fn whole_files_are_stored_as_they_are() {
         Case::new("gzip that a proxy has undone", [reply(200, "Content-Encoding: gzip", TWO)]),
         Case::new("members of gzip", [reply(200, "Content-Encoding: gzip", &both)]),
         Case::new("an empty second member", [ndjson([gzip(TWO), gzip("")].concat())]),
+        Case::new("a line much longer than any buffer", [ndjson(gzip(&long))])
+            .gives(&[("Patient.00003.ndjson", &format!("{long}\n"))]),
         Case::new("of the deleted section", [ndjson(TWO)])
             .announced(|file| file.section = Section::Deleted)
             .gives(&[("deleted.00003.ndjson", TWO)]),
@@ -302,9 +310,9 @@ async fn what_is_not_whole_is_loaded_again() {
     let cut = &TWO[..TWO.len() - 4];
     let zipped = gzip(TWO);
     for (name, bad, says) in [
-        ("reset", chunked(TWO, false), "file"),
-        ("too short", reply(200, "Content-Length: 500", TWO), "file"),
-        ("no response", Vec::new(), "file"),
+        ("reset", chunked(TWO, false), "connection"),
+        ("too short", reply(200, "Content-Length: 500", TWO), "connection"),
+        ("no response", Vec::new(), "connection"),
         ("ends mid-line", chunked(cut, true), "ends in the middle of a JSON value"),
         ("first line cut", chunked(&ONE[..9], true), "ends in the middle of a JSON value"),
         ("document cut", chunked("{\n  \"a\": [\n", true), "ends in the middle of a JSON value"),
@@ -316,9 +324,14 @@ async fn what_is_not_whole_is_loaded_again() {
         (
             "outcome",
             reply(200, "Content-Type: application/fhir+json", outcome_text()),
-            "error/transient: \"come back\"",
+            "error/transient: come back",
         ),
-        ("500", reply(500, "", outcome_text()), "error/transient: \"come back\""),
+        (
+            "wrapped",
+            reply(200, "Content-Type: application/json", "{\"resourceType\": \"Binary\"}"),
+            "a Binary resource around the file",
+        ),
+        ("500", reply(500, "", outcome_text()), "error/transient: come back"),
     ] {
         check(Case::new(name, [bad.clone(), bad.clone(), ndjson(TWO)]).after(3)).await;
         check(Case::new(name, [bad]).after(3).fails(says)).await;
@@ -328,7 +341,7 @@ async fn what_is_not_whole_is_loaded_again() {
 fn outcome_text() -> String {
     serde_json::json!({
         "resourceType": "OperationOutcome",
-        "issue": [{"severity": "error", "code": "transient", "diagnostics": "\"come back\""}],
+        "issue": [{"severity": "error", "code": "transient", "diagnostics": "come back"}],
     })
     .to_string()
 }
@@ -494,6 +507,26 @@ async fn the_log_tells_it_without_secrets() {
         (&"output".into(), &"Patient".into())
     );
     assert_eq!((&error["code"], &error["responseHeaders"]["server"]), (&500.into(), &"s".into()));
-    assert_eq!(error["body"], "error/transient: \"come back\"");
+    assert_eq!(error["body"], "error/transient: come back");
     assert_eq!((&complete["resourceCount"], &complete["fileSize"]), (&2.into(), &TWO.len().into()));
+}
+
+/// Attachments come with their file, and count.
+#[tokio::test]
+async fn attachments_are_loaded_with_their_file() {
+    let line = r#"{"resourceType":"Patient","photo":[{"url":"Binary/1"}]}"#;
+    let replies = [
+        ("/file".to_owned(), vec![ndjson(line)]),
+        ("/Binary/1".to_owned(), vec![reply(503, "", ""), reply(200, "", "hello")]),
+    ];
+    let server = Server::start(replies.into()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&server.base);
+    settings.attachments = Some(AttachmentSettings { types: Vec::new(), inline_bytes: 5 });
+    let files = vec![wanted(server.base.join("file").unwrap())];
+    let loaded = load(folder.path(), files, settings, time().1).await.unwrap();
+    let [Loaded::Stored(file)] = &loaded[..] else { panic!("{loaded:?}") };
+    assert_eq!((file.attachments, file.warnings.len()), (1, 0));
+    let text = std::fs::read_to_string(folder.path().join(&file.parts[0])).unwrap();
+    assert_eq!(text, "{\"resourceType\":\"Patient\",\"photo\":[{\"data\":\"aGVsbG8=\"}]}\n");
 }
