@@ -169,9 +169,9 @@ impl Grant {
             Some(_) if !defaults => SmartConfiguration::default(),
             // Only how scopes are spelt; the usual spelling will do.
             Some(_) => {
-                discover(&self.wire, &self.settings.request.server).await.unwrap_or_default()
+                discover(&self.wire, &self.settings.request).await.unwrap_or_default()
             }
-            None => discover(&self.wire, &self.settings.request.server).await?,
+            None => discover(&self.wire, &self.settings.request).await?,
         };
         let scopes = if defaults { needed(&self.settings, &configuration) } else { scopes };
         let text = text.clone().or(configuration.token_endpoint).unwrap_or_default();
