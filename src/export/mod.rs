@@ -33,7 +33,7 @@ mod vendor;
 
 pub use auth::keygen::{KeyPair, keygen};
 pub use clock::{Clock, Simulated};
-pub use conformance::{Conformance, conformance};
+pub use conformance::{Conformance, KickOffShown, OfferedType, TokenRequestShown, conformance};
 pub use job::{Complete, Event, ExportJob, Observer};
 pub use request::{ExportRequest, KickOff, Level, Mistake};
 pub use settings::{

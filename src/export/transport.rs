@@ -1,20 +1,24 @@
 //! Sends requests: puts the token where the protocol allows it and nowhere else, follows redirects, says what failed.
 
 mod gzip;
+#[cfg(test)]
+pub(super) mod loopback;
 pub(super) mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 use url::Url;
 
 use self::wire::{Along, Wire};
 use super::auth::Authorizer;
 use super::clock::Clock;
+use super::outcome::refusal;
 use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -85,6 +89,18 @@ impl Transport {
         }
     }
 
+    /// Reads a JSON document of the server's, signed in.
+    pub(super) async fn read(&self, url: Url, accept: &'static str) -> Result<Value, Failure> {
+        let mut request = json_request(url, accept);
+        request.credentials = true;
+        json_of(&request, self.send(&request).await?).await
+    }
+
+    /// The client without sign-in, for what is asked before it.
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// What signs the requests in, to say how, and what was odd about it.
     pub(super) fn authorizer(&self) -> &Authorizer {
         &self.authorizer
@@ -120,6 +136,30 @@ impl Response {
         }
         gzip::decoded(&self.headers, whole.freeze(), limit, &self.request)
     }
+}
+
+/// Enough for a CapabilityStatement of everything.
+const LARGEST_JSON: usize = 64 << 20;
+
+/// A request for a JSON document, without credentials.
+pub(super) fn json_request(url: Url, accept: &'static str) -> Request {
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+    Request { method: Method::GET, url, headers, body: None, credentials: false }
+}
+
+/// The JSON document of a response; a status that is none of success is a refusal.
+pub(super) async fn json_of(request: &Request, response: Response) -> Result<Value, Failure> {
+    let (status, headers) = (response.status, response.headers.clone());
+    let body = response.body(LARGEST_JSON).await?;
+    if !status.is_success() {
+        return Err(refusal(request, status, &headers, &body).into());
+    }
+    serde_json::from_slice(&body).map_err(|_| {
+        let error = Error::new(ErrorKind::Refused, "the server's answer is no JSON")
+            .at("request", described(&request.method, &request.url))
+            .hint("correct the server's base url: something else answers there");
+        Failure::Lasting(error)
+    })
 }
 
 fn too_large(limit: usize, request: &str) -> Failure {
@@ -189,4 +229,5 @@ fn without_user(url: &Url) -> Url {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

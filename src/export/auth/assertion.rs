@@ -35,6 +35,11 @@ pub(in crate::export) struct Claims {
 }
 
 impl Header {
+    /// `alg`
+    pub(in crate::export) fn algorithm(&self) -> &'static str {
+        self.alg
+    }
+
     /// For a key, and where its public half is registered to be found.
     pub(super) fn new(key: &SigningKey, jku: Option<&str>) -> Self {
         let alg = key.pair.algorithm().name();

@@ -1,14 +1,12 @@
 //! Finds the token endpoint and what the server says of signing in (SMART App Launch 2.2, "Conformance").
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
-use crate::export::outcome::refusal;
+use crate::export::request::ExportRequest;
 use crate::export::transport::wire::{Along, Wire};
-use crate::export::transport::{Failure, Request, described};
+use crate::export::transport::{Failure, json_of, json_request};
 
 /// What a server says of itself in `.well-known/smart-configuration`; nothing of it is required, since few servers say
 /// all of it rightly.
@@ -52,9 +50,9 @@ fn texts(json: &Value) -> Vec<String> {
 /// name the token endpoint, as it did in SMART 1.0.
 pub(in crate::export) async fn discover(
     wire: &Wire,
-    server: &Url,
+    request: &ExportRequest,
 ) -> Result<SmartConfiguration, Failure> {
-    let asked = read(wire, under(server, ".well-known/smart-configuration"), JSON).await;
+    let asked = read(wire, request.below(".well-known/smart-configuration"), JSON).await;
     let missing = match asked {
         Ok(json) => {
             let found = SmartConfiguration::of(&json);
@@ -66,7 +64,7 @@ pub(in crate::export) async fn discover(
         Err(Failure::Passing(error)) => return Err(Failure::Passing(error)),
         Err(Failure::Lasting(error)) => Some(error),
     };
-    let statement = read(wire, under(server, "metadata"), FHIR_JSON).await;
+    let statement = read(wire, request.below("metadata"), FHIR_JSON).await;
     match statement.map(|statement| oauth_token_uri(&statement)) {
         Ok(Some(endpoint)) => {
             let token_endpoint = Some(endpoint);
@@ -76,16 +74,13 @@ pub(in crate::export) async fn discover(
         Ok(None) | Err(Failure::Lasting(_)) => {}
     }
     let message = "the server does not say where tokens are given";
-    let error =
-        missing.unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", server));
+    let error = missing
+        .unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", &request.server));
     Err(Failure::Lasting(error.hint("correct the server's base url, or set `token_url`")))
 }
 
 const JSON: &str = "application/json";
 const FHIR_JSON: &str = "application/fhir+json";
-
-/// Enough for a CapabilityStatement of everything.
-const LARGEST: usize = 64 << 20;
 
 /// A JSON document of the server's, asked for with the settings' headers and without a token.
 pub(in crate::export) async fn read(
@@ -93,28 +88,9 @@ pub(in crate::export) async fn read(
     url: Url,
     accept: &'static str,
 ) -> Result<Value, Failure> {
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-    let request = Request { method: Method::GET, url, headers, body: None, credentials: false };
+    let request = json_request(url, accept);
     let response = wire.follow(&request, Along::Headers).await?.response;
-    let (status, headers) = (response.status, response.headers.clone());
-    let body = response.body(LARGEST).await?;
-    if !status.is_success() {
-        return Err(refusal(&request, status, &headers, &body).into());
-    }
-    serde_json::from_slice(&body).map_err(|_| {
-        let error = Error::new(ErrorKind::Refused, "the server's answer is no JSON")
-            .at("request", described(&request.method, &request.url))
-            .hint("correct the server's base url: something else answers there");
-        Failure::Lasting(error)
-    })
-}
-
-/// A path below the server's base url.
-pub(in crate::export) fn under(server: &Url, path: &str) -> Url {
-    let mut url = server.clone();
-    url.set_query(None);
-    url.set_path(&format!("{}/{path}", server.path().trim_end_matches('/')));
-    url
+    json_of(&request, response).await
 }
 
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
@@ -179,18 +155,6 @@ mod tests {
             (json!([]), None),
         ] {
             assert_eq!(oauth_token_uri(&json).as_deref(), expected, "{json}");
-        }
-    }
-
-    #[test]
-    fn paths_are_below_the_base_url() {
-        for (server, expected) in [
-            ("https://a.example", "https://a.example/metadata"),
-            ("https://a.example/", "https://a.example/metadata"),
-            ("https://a.example/r4/fhir", "https://a.example/r4/fhir/metadata"),
-            ("https://a.example/r4/fhir/?x=1", "https://a.example/r4/fhir/metadata"),
-        ] {
-            assert_eq!(under(&server.parse().unwrap(), "metadata").as_str(), expected);
         }
     }
 }

@@ -168,10 +168,8 @@ impl Grant {
         let configuration = match text {
             Some(_) if !defaults => SmartConfiguration::default(),
             // Only how scopes are spelt; the usual spelling will do.
-            Some(_) => {
-                discover(&self.wire, &self.settings.request.server).await.unwrap_or_default()
-            }
-            None => discover(&self.wire, &self.settings.request.server).await?,
+            Some(_) => discover(&self.wire, &self.settings.request).await.unwrap_or_default(),
+            None => discover(&self.wire, &self.settings.request).await?,
         };
         let scopes = if defaults { needed(&self.settings, &configuration) } else { scopes };
         let text = text.clone().or(configuration.token_endpoint).unwrap_or_default();

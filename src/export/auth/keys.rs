@@ -136,4 +136,5 @@ pub(super) fn not_understood(why: &str) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

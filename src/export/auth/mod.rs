@@ -133,5 +133,13 @@ impl Authorizer {
     }
 }
 
+/// The scopes of a list with spaces that a server does not say it supports, in whichever spelling.
+pub(super) fn scopes_not_in(scope: &str, supported: &[String]) -> Vec<String> {
+    let wanted: Vec<_> = scope.split_whitespace().map(str::to_owned).collect();
+    let missing = scopes::not_granted(&wanted, &supported.join(" "));
+    missing.into_iter().map(str::to_owned).collect()
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

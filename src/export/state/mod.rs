@@ -88,12 +88,6 @@ pub struct StoredFile {
     pub warnings: Vec<String>,
 }
 
-/// Most exports load no attachments.
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 impl ExportState {
     /// Nothing done yet for this request.
     pub(super) fn new(request: serde_json::Value) -> Self {
@@ -107,4 +101,10 @@ impl ExportState {
         let request = std::mem::take(&mut self.request);
         *self = Self { job: self.job, superseded, ..Self::new(request) };
     }
+}
+
+/// Most exports load no attachments.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -271,3 +271,10 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
     text
 }
+
+/// Whether a 307 from a request to `target` is followed.
+#[cfg(test)]
+pub(super) fn redirect_for_tests(request: &Request, target: Url) -> Result<(), Failure> {
+    let hop = Hop::first(request, Along::Nothing);
+    hop.redirected(StatusCode::TEMPORARY_REDIRECT, target).map(|_| ())
+}
