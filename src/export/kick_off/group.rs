@@ -42,16 +42,16 @@ pub(in crate::export) async fn group_id(session: Session<'_>) -> Result<Option<S
                 if !found.is_empty() {
                     return the_only(&found, name).map(Some);
                 }
-                candidates = groups;
+                (candidates, refused) = (groups, None);
             }
             Err(error) => refused = Some(error),
         }
     }
     match refused {
-        Some(error) if candidates.is_empty() => Err(error.hint(
+        Some(error) => Err(error.hint(
             "the server does not let groups be searched: name the group by its id, `group = \"…\"`",
         )),
-        _ => Err(none(name, &candidates)),
+        None => Err(none(name, &candidates)),
     }
 }
 

@@ -137,9 +137,13 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
                 }
                 Answer::TooMany { error, asked } => self.slow_down(error, &reply, asked).await?,
                 Answer::Passing { error, asked, alive } => {
-                    // The job is alive: such answers may come as long as they like.
-                    self.failures = if alive { 0 } else { self.failures };
-                    self.failed(error, Some(&reply), asked).await?;
+                    if alive {
+                        // Such answers may come as long as they like.
+                        self.failures = 0;
+                        self.retry(error, Some(&reply), asked).await?;
+                    } else {
+                        self.failed(error, Some(&reply), asked).await?;
+                    }
                 }
                 Answer::Lost(error) => {
                     self.session.log_status_error(&error, Some(&reply))?;
@@ -240,11 +244,22 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
         reply: Option<&Reply>,
         asked: Option<Duration>,
     ) -> Result<(), Ended> {
-        self.session.log_status_error(&error, reply)?;
         self.failures += 1;
         if self.failures >= self.session.settings.attempts {
+            self.session.log_status_error(&error, reply)?;
             return Err(Ended::Stopped(error.hint("the same command goes on with this job")));
         }
+        self.retry(error, reply, asked).await
+    }
+
+    /// Waits before the same is asked again.
+    async fn retry(
+        &mut self,
+        error: Error,
+        reply: Option<&Reply>,
+        asked: Option<Duration>,
+    ) -> Result<(), Ended> {
+        self.session.log_status_error(&error, reply)?;
         let wait = self.pauses.next(asked);
         self.in_time(wait)?;
         self.session.pause(&error, wait).await;

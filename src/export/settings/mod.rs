@@ -2,6 +2,9 @@
 
 mod check;
 mod duration;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod written;
 
 use std::collections::BTreeMap;
