@@ -88,7 +88,8 @@ pub async fn conformance(settings: Settings, clock: Clock) -> Result<Conformance
 
     let statement = statement(&transport, &settings).await;
     let smart =
-        read(transport.wire(), settings.request.below(SMART_CONFIGURATION), "application/json").await;
+        read(transport.wire(), settings.request.below(SMART_CONFIGURATION), "application/json")
+            .await;
     let reachable = answered(&statement) || answered(&smart);
     let capability = noted(statement, "no CapabilityStatement", &mut warnings);
     let capability = capability.as_ref().map(Capability::of).unwrap_or_default();

@@ -19,20 +19,19 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, TryStreamExt, stream};
-use url::Url;
+use url::{Origin, Url};
 
 use self::fetch::{Content, Sought};
 use self::find::Found;
 use super::clock::Clock;
+use super::download::Downloads;
 use super::download::content::media_type;
 use super::download::folder::{self, Folder};
-use super::download::pace::Pace;
 use super::download::parts::Series;
 use super::download::persist::{Miss, Persistence};
 use super::download::target::Format;
-use super::job::Observer;
 use super::log::Log;
-use super::settings::{AttachmentSettings, Settings};
+use super::settings::AttachmentSettings;
 use super::state::StoredFile;
 use super::transport::Transport;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,86 +48,65 @@ pub(super) struct Attachments {
     parallel: usize,
     clock: Clock,
     log: Arc<Log>,
-    persistence: Persistence,
-}
-
-/// A stored file whose attachments were loaded.
-#[derive(Debug)]
-pub(super) struct Attached {
-    /// As it is now: `bytes` of the text, and a warning if attachments could not be loaded.
-    pub(super) file: StoredFile,
-    /// Attachments that were loaded.
-    pub(super) loaded: u64,
+    /// Shared with the downloads.
+    persistence: Arc<Persistence>,
 }
 
 /// The folder, and how urls in resources begin that point into it.
 const FOLDER: &str = "attachments";
 
 impl Attachments {
-    /// Attachments as the settings want them; `None` if they do not. Makes the folder, and clears away what a killed
-    /// process left in it.
+    /// Attachments of what `downloads` store, if the settings want them, at the same pace. Makes the folder, and clears
+    /// away what a killed process left in it.
     pub(super) fn new(
-        transport: Arc<Transport>,
-        settings: &Settings,
-        data: &Path,
-        clock: Clock,
-        log: Arc<Log>,
-        observer: Observer,
+        downloads: &Downloads,
+        persistence: Arc<Persistence>,
     ) -> Result<Option<Self>> {
+        let settings = &downloads.settings;
         let Some(wanted) = settings.attachments.clone() else { return Ok(None) };
-        let folder = data.join(FOLDER);
+        let folder = downloads.folder.join(FOLDER);
         std::fs::create_dir_all(&folder)
             .map_err(|error| Error::io(ErrorKind::Output, "make", &folder, error))?;
         Folder::open(&folder)?;
-        let longest = settings.poll.1;
-        let persistence = Persistence {
-            pace: Pace::new(clock.clone(), settings.parallel, longest),
-            clock: clock.clone(),
-            attempts: settings.attempts,
-            longest,
-            observer,
-        };
         Ok(Some(Self {
-            transport,
+            transport: Arc::clone(&downloads.transport),
             settings: wanted,
             server: settings.request.server.clone(),
-            data: data.to_owned(),
+            data: downloads.folder.clone(),
             folder,
             parallel: settings.parallel.max(1),
-            clock,
-            log,
+            clock: downloads.clock.clone(),
+            log: Arc::clone(&downloads.log),
             persistence,
         }))
     }
 
-    /// Loads the attachments of a stored `output` file. The token goes to the server's and the file's own origin, if the
-    /// file itself needed it (`credentials`). An attachment that cannot be loaded leaves its resource as it was, for a
-    /// warning.
+    /// Loads the attachments of a stored `output` file, and returns it as it then is. The token goes to the server's and
+    /// the file's own origin, if the file itself needed it (`credentials`). An attachment that cannot be loaded leaves
+    /// its resource as it was, for a warning.
     ///
     /// # Errors
     /// The folder cannot be written; the server no longer lets us in.
-    pub(super) async fn load(&self, file: &StoredFile, credentials: bool) -> Result<Attached> {
-        let origin = credentials.then(|| Url::parse(&file.url).ok()).flatten();
-        let source = Source { file, credentials, origin };
-        let mut tally = Tally::default();
-        let mut bytes = 0;
+    pub(super) async fn load(&self, mut file: StoredFile, credentials: bool) -> Result<StoredFile> {
+        let origin = Url::parse(&file.url).ok().map(|url| url.origin());
+        let source = Source { resource_type: file.resource_type.clone(), credentials, origin };
+        let (mut tally, mut bytes) = (Tally::default(), 0);
         for part in &file.parts {
             bytes += self.part(part, &source, &mut tally).await?;
         }
-        let mut file = file.clone();
         if tally.loaded > 0 {
-            file.bytes = bytes;
+            (file.bytes, file.attachments) = (bytes, tally.loaded);
         }
         if let Some(first) = tally.first_failure {
-            let failed = tally.failed;
-            file.warnings
-                .push(format!("{failed} attachments could not be loaded; the first: {first}"));
+            let what =
+                format!("{} attachments could not be loaded; the first: {first}", tally.failed);
+            file.warnings.push(what);
         }
-        Ok(Attached { file, loaded: tally.loaded })
+        Ok(file)
     }
 
     /// Rewrites a part, if it has attachments. Returns how long its text is.
-    async fn part(&self, part: &Path, source: &Source<'_>, tally: &mut Tally) -> Result<u64> {
+    async fn part(&self, part: &Path, source: &Source, tally: &mut Tally) -> Result<u64> {
         let name = part.to_string_lossy();
         let Some(stem) = name.split_once(".ndjson").map(|(stem, _)| stem.to_owned()) else {
             return Ok(0); // One JSON document.
@@ -160,7 +138,7 @@ impl Attachments {
     }
 
     /// A line with its attachments loaded.
-    async fn line(&self, line: Vec<u8>, source: &Source<'_>) -> Result<(Vec<u8>, Tally)> {
+    async fn line(&self, line: Vec<u8>, source: &Source) -> Result<(Vec<u8>, Tally)> {
         let (mut tally, mut edits) = (Tally::default(), Vec::new());
         for found in find::attachments(&line) {
             let Some(sought) = self.sought(&found, source) else { continue };
@@ -187,7 +165,7 @@ impl Attachments {
 
     /// Where an attachment is, if it is wanted and on a server. Absolute as the guide wants it, or relative to the server
     /// (Epic).
-    fn sought(&self, found: &Found, source: &Source<'_>) -> Option<Sought> {
+    fn sought(&self, found: &Found, source: &Source) -> Option<Sought> {
         let given = found.url.trim();
         let ours = given.starts_with(FOLDER) && given[FOLDER.len()..].starts_with('/');
         if ours
@@ -199,15 +177,14 @@ impl Attachments {
         }
         let base = Url::parse(&format!("{}/", self.server.as_str().trim_end_matches('/'))).ok()?;
         let url = base.join(given).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let file = source.origin.as_ref();
-        let known = url.origin() == self.server.origin()
-            || file.is_some_and(|file| file.origin() == url.origin());
+        let origin = url.origin();
+        let known = origin == self.server.origin() || source.origin.as_ref() == Some(&origin);
         Some(Sought {
             url,
             credentials: source.credentials && known,
             content_type: found.content_type.clone(),
             hash: found.hash.clone(),
-            resource_type: source.file.resource_type.clone(),
+            resource_type: source.resource_type.clone(),
         })
     }
 
@@ -271,11 +248,11 @@ fn edited(line: Vec<u8>, mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// The file that attachments are of.
-struct Source<'f> {
-    file: &'f StoredFile,
+struct Source {
+    resource_type: Option<String>,
+    /// Whether it needed the token.
     credentials: bool,
-    /// Its url, if the token went there.
-    origin: Option<Url>,
+    origin: Option<Origin>,
 }
 
 #[derive(Debug, Default)]

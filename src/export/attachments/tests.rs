@@ -2,7 +2,7 @@
 
 use super::super::clock::Simulated;
 use super::super::download::tests::{Server, reply};
-use super::super::settings::{AuthSettings, Secret};
+use super::super::settings::{AuthSettings, Secret, Settings};
 use super::super::testing::{log, settings};
 use super::*;
 
@@ -33,7 +33,7 @@ async fn check(case: Case, compress: bool) {
     let mut settings = settings(&server.base);
     (settings.attachments, settings.attempts) = (Some(case.settings), 2);
     let file = StoredFile { parts: vec![name.into()], ..stored(&server) };
-    let attached = attachments(&data, &settings).load(&file, true).await.unwrap();
+    let attached = attachments(&data, settings).load(file, true).await.unwrap();
     let now = std::fs::read(data.path().join(name)).unwrap();
     let title = case.name;
     if case.loaded == 0 {
@@ -42,15 +42,10 @@ async fn check(case: Case, compress: bool) {
     let now = if compress { zstd::decode_all(&now[..]).unwrap() } else { now };
     let expected = format!("{other}{}\n\n", case.expected.replace("BASE/", base));
     assert_eq!(String::from_utf8(now).unwrap(), expected, "{title}");
-    assert_eq!(attached.loaded, case.loaded, "{title}");
-    assert_eq!(
-        attached.file.warnings.len(),
-        case.failures,
-        "{title}: {:?}",
-        attached.file.warnings
-    );
+    assert_eq!(attached.attachments, case.loaded, "{title}");
+    assert_eq!(attached.warnings.len(), case.failures, "{title}: {:?}", attached.warnings);
     if case.loaded > 0 {
-        assert_eq!(attached.file.bytes, expected.len() as u64, "{title}");
+        assert_eq!(attached.bytes, expected.len() as u64, "{title}");
     }
     let files = std::fs::read_dir(data.path().join(FOLDER)).unwrap();
     let mut files: Vec<_> =
@@ -60,12 +55,17 @@ async fn check(case: Case, compress: bool) {
 }
 
 /// Attachments of what is in `data`, with these settings.
-fn attachments(data: &tempfile::TempDir, settings: &Settings) -> Attachments {
+fn attachments(data: &tempfile::TempDir, settings: Settings) -> Attachments {
     let clock = Clock::Simulated(Simulated::starting(jiff::Timestamp::UNIX_EPOCH));
-    let transport = Arc::new(Transport::new(settings, clock.clone()).unwrap());
-    let log = Arc::new(log(data.path()));
-    let made = Attachments::new(transport, settings, data.path(), clock, log, Arc::new(|_| {}));
-    made.unwrap().unwrap()
+    let downloads = Downloads {
+        transport: Arc::new(Transport::new(&settings, clock.clone()).unwrap()),
+        settings: Arc::new(settings),
+        folder: data.path().to_owned(),
+        clock,
+        log: Arc::new(log(data.path())),
+        observer: Arc::new(|_| {}),
+    };
+    downloads.begin().unwrap().attachments.unwrap()
 }
 
 /// With a token that is sent wherever it may go.
@@ -73,7 +73,7 @@ fn signed_in(data: &tempfile::TempDir, server: &Server) -> Attachments {
     let mut settings = settings(&server.base);
     settings.attachments = Some(inline(9));
     settings.auth = AuthSettings::Bearer { token: Secret::Inline("s3cret".to_owned().into()) };
-    attachments(data, &settings)
+    attachments(data, settings)
 }
 
 /// The part that cases write.
@@ -87,6 +87,7 @@ fn stored(server: &Server) -> StoredFile {
         lines: 2,
         bytes: 0,
         sha256: String::new(),
+        attachments: 0,
         warnings: Vec::new(),
     }
 }
@@ -202,8 +203,8 @@ async fn the_token_stays_at_home() {
         let line = format!(r#"{{"photo":[{{"url":"Binary/1"}},{{"url":"{}a"}}]}}"#, abroad.base);
         std::fs::write(data.path().join("X.00000.ndjson"), line).unwrap();
         let attachments = signed_in(&data, &home);
-        let attached = attachments.load(&stored(&home), credentials).await.unwrap();
-        assert_eq!(attached.loaded, 2);
+        let attached = attachments.load(stored(&home), credentials).await.unwrap();
+        assert_eq!(attached.attachments, 2);
         let with_token = |server: &Server| {
             let asked = server.asked.lock().unwrap();
             asked.iter().filter(|head| head.contains("Bearer s3cret")).count()
@@ -218,6 +219,6 @@ async fn a_lost_sign_in_ends_it() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(data.path().join("X.00000.ndjson"), r#"{"photo":[{"url":"Binary/1"}]}"#)
         .unwrap();
-    let error = signed_in(&data, &home).load(&stored(&home), true).await.unwrap_err();
+    let error = signed_in(&data, &home).load(stored(&home), true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
 }

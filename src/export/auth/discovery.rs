@@ -74,8 +74,8 @@ pub(in crate::export) async fn discover(
         Ok(None) | Err(Failure::Lasting(_)) => {}
     }
     let message = "the server does not say where tokens are given";
-    let error =
-        missing.unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", &request.server));
+    let error = missing
+        .unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", &request.server));
     Err(Failure::Lasting(error.hint("correct the server's base url, or set `token_url`")))
 }
 

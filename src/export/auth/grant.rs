@@ -168,9 +168,7 @@ impl Grant {
         let configuration = match text {
             Some(_) if !defaults => SmartConfiguration::default(),
             // Only how scopes are spelt; the usual spelling will do.
-            Some(_) => {
-                discover(&self.wire, &self.settings.request).await.unwrap_or_default()
-            }
+            Some(_) => discover(&self.wire, &self.settings.request).await.unwrap_or_default(),
             None => discover(&self.wire, &self.settings.request).await?,
         };
         let scopes = if defaults { needed(&self.settings, &configuration) } else { scopes };

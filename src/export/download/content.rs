@@ -24,6 +24,9 @@ pub(super) fn other_than_announced(
     if head.starts_with(&[0x1f, 0x8b]) {
         return Some("the file is compressed twice".to_owned());
     }
+    if wraps(file, &media_type, head) {
+        return Some("the server sent a Binary resource around the file".to_owned());
+    }
     let outcomes =
         file.section == Section::Error || file.resource_type.as_deref() == Some("OperationOutcome");
     if outcomes || (media_type.contains("ndjson") && file.resource_type.is_none()) {
@@ -35,13 +38,15 @@ pub(super) fn other_than_announced(
 
 /// Whether the file is in the `data` of a Binary, as servers send it that do not look at `Accept` (hapi-fhir#4051).
 fn wraps(file: &Wanted, media_type: &str, head: &[u8]) -> bool {
-    let beginning = head.iter().filter(|byte| !byte.is_ascii_whitespace()).take(200);
-    let beginning: Vec<u8> = beginning.copied().collect();
+    let beginning = head.iter().filter(|byte| !byte.is_ascii_whitespace());
     media_type.ends_with("json")
         && !media_type.contains("ndjson")
         && file.resource_type.as_deref().is_some_and(|kind| kind != "Binary")
-        && memchr::memmem::find(&beginning, b"\"resourceType\":\"Binary\"").is_some()
+        && beginning.take(BINARY.len()).eq(BINARY)
 }
+
+/// Without blanks; servers write the type first.
+const BINARY: &[u8] = b"{\"resourceType\":\"Binary\"";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -6,6 +6,7 @@
 //!                         a thread per file: Text (gzip) ──► Lines ──► Target ──► Series of parts, temporary
 //!                                                                            │ whole, and as announced?
 //!                                                                          Folder::publish ──► StoredFile
+//!                                                                                       Attachments, if wanted
 //! ```
 //!
 //! Memory is bounded by `parallel` × a few buffers, however long a file or its lines are; but one line of a file that is
@@ -38,6 +39,7 @@ use url::Url;
 use self::folder::Folder;
 use self::pace::Pace;
 use self::persist::{Miss, Persistence};
+use super::attachments::Attachments;
 use super::clock::Clock;
 use super::job::Observer;
 use super::log::Log;
@@ -111,14 +113,13 @@ impl Downloads {
         mut files: UnboundedReceiver<Wanted>,
         mut loaded: impl FnMut(Loaded) -> Result<()>,
     ) -> Result<()> {
-        let folder = Arc::new(Folder::open(&self.folder)?);
-        let persistence = self.persistence();
+        let run = self.begin()?;
         let mut running = FuturesUnordered::new();
         let mut open = true;
         while open || !running.is_empty() {
             tokio::select! {
                 file = files.recv(), if open && running.len() < self.settings.parallel.max(1) => match file {
-                    Some(file) => running.push(self.load(file, &folder, &persistence)),
+                    Some(file) => running.push(self.load(file, &run)),
                     None => open = false,
                 },
                 Some(done) = running.next() => loaded(done?)?,
@@ -127,26 +128,29 @@ impl Downloads {
         Ok(())
     }
 
-    /// The pace and patience of one run.
-    fn persistence(&self) -> Persistence {
+    /// What all files of a run share.
+    pub(super) fn begin(&self) -> Result<Run> {
+        let folder = Arc::new(Folder::open(&self.folder)?);
         let longest = self.settings.poll.1;
-        Persistence {
+        let persistence = Arc::new(Persistence {
             pace: Pace::new(self.clock.clone(), self.settings.parallel, longest),
             clock: self.clock.clone(),
             attempts: self.settings.attempts,
             longest,
             observer: Arc::clone(&self.observer),
-        }
+        });
+        let attachments = Attachments::new(self, Arc::clone(&persistence))?;
+        Ok(Run { folder, persistence, attachments })
     }
 
-    async fn load(
-        &self,
-        file: Wanted,
-        folder: &Arc<Folder>,
-        persistence: &Persistence,
-    ) -> Result<Loaded> {
-        match persistence.run(async || self.fetch(&file, folder).await).await {
-            Ok(stored) => Ok(Loaded::Stored(stored)),
+    async fn load(&self, file: Wanted, run: &Run) -> Result<Loaded> {
+        match run.persistence.run(async || self.fetch(&file, &run.folder).await).await {
+            Ok(stored) => match &run.attachments {
+                Some(attachments) if file.section == Section::Output => {
+                    attachments.load(stored, file.credentials).await.map(Loaded::Stored)
+                }
+                _ => Ok(Loaded::Stored(stored)),
+            },
             Err(Miss::Gone(error)) => Ok(Loaded::Gone(file, error)),
             Err(Miss::Busy(_, error) | Miss::Passing(_, error) | Miss::Lasting(error)) => {
                 Ok(Loaded::Failed(file, error))
@@ -154,6 +158,13 @@ impl Downloads {
             Err(Miss::Fatal(error)) => Err(error),
         }
     }
+}
+
+/// What all files of a run share.
+pub(super) struct Run {
+    folder: Arc<Folder>,
+    persistence: Arc<Persistence>,
+    pub(super) attachments: Option<Attachments>,
 }
 
 impl Section {

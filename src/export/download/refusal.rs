@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::super::log::response_headers;
 use super::super::outcome::{Said, is_passing};
 use super::super::retry::retry_after;
 use super::super::transport::{Response, redacted};
@@ -26,7 +26,7 @@ impl Report {
     /// Status and headers of the response.
     pub(in super::super) fn saw(&mut self, response: &Response) {
         self.status = Some(response.status);
-        self.headers = loggable(&response.headers);
+        self.headers = response_headers(&response.headers);
     }
 
     /// `eventDetail` of `download_error`.
@@ -44,30 +44,6 @@ impl Report {
             "responseHeaders": self.headers,
         })
     }
-}
-
-/// Headers that tell how a server works, and no secret of anybody's.
-const LOGGABLE: [&str; 14] = [
-    "cache-control",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "etag",
-    "expires",
-    "last-modified",
-    "retry-after",
-    "server",
-    "transfer-encoding",
-    "via",
-    "x-correlation-id",
-    "x-request-id",
-];
-
-fn loggable(headers: &HeaderMap) -> Value {
-    let known =
-        LOGGABLE.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?)));
-    Value::Object(known.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
 }
 
 /// What a response other than success means. A presigned url is one without credentials, or where a redirect led to:

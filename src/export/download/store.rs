@@ -210,6 +210,7 @@ impl Plan {
             lines,
             bytes: stored.bytes,
             sha256: hex(&sum.sha256),
+            attachments: 0,
             warnings,
         })
     }

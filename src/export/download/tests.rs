@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
-use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::clock::Simulated;
+use super::super::settings::AttachmentSettings;
 use super::super::testing::{log, settings};
 use super::*;
 
@@ -508,4 +507,24 @@ async fn the_log_tells_it_without_secrets() {
     assert_eq!((&error["code"], &error["responseHeaders"]["server"]), (&500.into(), &"s".into()));
     assert_eq!(error["body"], "error/transient: come back");
     assert_eq!((&complete["resourceCount"], &complete["fileSize"]), (&2.into(), &TWO.len().into()));
+}
+
+/// Attachments come with their file, and count.
+#[tokio::test]
+async fn attachments_are_loaded_with_their_file() {
+    let line = r#"{"resourceType":"Patient","photo":[{"url":"Binary/1"}]}"#;
+    let replies = [
+        ("/file".to_owned(), vec![ndjson(line)]),
+        ("/Binary/1".to_owned(), vec![reply(503, "", ""), reply(200, "", "hello")]),
+    ];
+    let server = Server::start(replies.into()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&server.base);
+    settings.attachments = Some(AttachmentSettings { types: Vec::new(), inline_bytes: 5 });
+    let files = vec![wanted(server.base.join("file").unwrap())];
+    let loaded = load(folder.path(), files, settings, time().1).await.unwrap();
+    let [Loaded::Stored(file)] = &loaded[..] else { panic!("{loaded:?}") };
+    assert_eq!((file.attachments, file.warnings.len()), (1, 0));
+    let text = std::fs::read_to_string(folder.path().join(&file.parts[0])).unwrap();
+    assert_eq!(text, "{\"resourceType\":\"Patient\",\"photo\":[{\"data\":\"aGVsbG8=\"}]}\n");
 }

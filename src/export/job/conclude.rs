@@ -117,7 +117,7 @@ fn totals(state: &ExportState, now: Timestamp) -> Value {
         "files": state.stored.len(),
         "resources": output().map(|file| file.lines).sum::<u64>(),
         "bytes": state.stored.iter().map(|file| file.bytes).sum::<u64>(),
-        "attachments": null,
+        "attachments": state.stored.iter().map(|file| file.attachments).sum::<u64>(),
         "duration": began.map(|began| now.duration_since(began).as_millis()),
     })
 }

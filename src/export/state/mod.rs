@@ -80,6 +80,9 @@ pub struct StoredFile {
     pub bytes: u64,
     /// Of the bytes as the server has them (undecoded by us only where gzip was a transfer encoding), hex.
     pub sha256: String,
+    /// Attachments of it that were loaded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attachments: u64,
     /// What is well to know of it: a count that does not fit, attachments that could not be loaded, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -98,4 +101,10 @@ impl ExportState {
         let request = std::mem::take(&mut self.request);
         *self = Self { job: self.job, superseded, ..Self::new(request) };
     }
+}
+
+/// Most exports load no attachments.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -23,6 +23,7 @@ fn file(index: usize) -> StoredFile {
         lines: 1,
         bytes: 2,
         sha256: String::new(),
+        attachments: 0,
         warnings: Vec::new(),
     }
 }
