@@ -48,7 +48,7 @@ fn f19_killed_anywhere_it_goes_on() {
             let bench = Bench::new(Setup { ..setup }).await;
             kill_when(&bench, &there, &case).await;
             assert!(bench.server.count(&Route::Delete) <= 1, "{case}");
-            let whole: Vec<_> = stored_names(&bench);
+            let whole = bench.stored();
             let before: Vec<_> =
                 ["a", "b", "c"].map(|n| bench.server.count(&Route::file(n))).into();
             succeed(&bench, &case).await;
@@ -61,20 +61,13 @@ fn f19_killed_anywhere_it_goes_on() {
             );
             for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
                 let again = bench.server.count(&Route::file(name)) - before[at];
-                let expected = usize::from(!whole.contains(&at));
+                let expected = usize::from(!whole.contains(&(at as u64)));
                 assert_eq!(again, expected, "{case}: {name} after {whole:?}");
             }
             assert_eq!(deleted(&bench).await, 404, "{case}: the job is gone");
             assert_eq!(bench.state()["jobDeleted"], true, "{case}");
         });
     }
-}
-
-/// Places of the manifest that the state knows to be stored.
-fn stored_names(bench: &Bench) -> Vec<usize> {
-    let state = bench.state();
-    let stored = state["stored"].as_array().unwrap().iter();
-    stored.map(|file| file["index"].as_u64().unwrap() as usize).collect()
 }
 
 async fn deleted(bench: &Bench) -> u16 {
