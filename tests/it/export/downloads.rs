@@ -227,7 +227,7 @@ fn f18_a_file_that_is_gone_for_good() {
     block_on(async {
         let files = [patients("a", 5), conditions("b", 5), patients("c", 5)];
         let gone = Fault::Instead(outcome(410, "error", "deleted", "files are kept for a day"));
-        let setup = Setup::with(files).fault(Route::file("b"), 1..=4, gone);
+        let setup = Setup::with(files).fault(Route::file("b"), 1..=2, gone);
         let mut bench = Bench::new(setup).await;
         let failed = bench.run().await;
         let error = failed.result.unwrap_err();
