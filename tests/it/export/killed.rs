@@ -87,7 +87,7 @@ async fn kill_when(bench: &Bench, there: &Notify, case: &str) {
     process.wait().unwrap();
 }
 
-async fn succeed(bench: &Bench, case: &str) {
+pub(super) async fn succeed(bench: &Bench, case: &str) {
     let process = start(&bench.server, bench.folder.path());
     let done =
         tokio::task::spawn_blocking(move || process.wait_with_output()).await.unwrap().unwrap();
@@ -96,7 +96,7 @@ async fn succeed(bench: &Bench, case: &str) {
 }
 
 /// This binary with [`child`] alone.
-fn start(server: &BulkServer, folder: &Path) -> Child {
+pub(super) fn start(server: &BulkServer, folder: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "export::killed::child", "--ignored", "--nocapture"]);
     command.env(URL, server.base().as_str()).env(FOLDER, folder);
