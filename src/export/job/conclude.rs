@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::manifest::{local, text_of, unsigned};
 use crate::export::outcome::{Outcome, shown};
 use crate::export::settings::Settings;
-use crate::export::state::{ExportState, write_whole};
+use crate::export::state::{ExportState, Readers, write_whole};
 
 /// A line of an `error` file that is longer is not read: it would be no OperationOutcome worth reading.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -34,7 +34,7 @@ pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
         let folder = job.store.folder();
         let manifest = local(&job.store.state, &transaction_time, folder)?;
         let text = format!("{manifest:#}\n");
-        write_whole(&folder.join("manifest.json"), text.as_bytes())?;
+        write_whole(&folder.join("manifest.json"), text.as_bytes(), Readers::Usual)?;
         job.store.state.complete = true;
         // Nothing is loaded from these urls any more.
         job.store.state.pages.iter_mut().for_each(unsigned);
@@ -232,7 +232,9 @@ mod tests {
         ] {
             for accept in [false, true] {
                 let mut reported = Reported::default();
-                lines.iter().for_each(|line| reported.count(line.as_bytes()));
+                for line in &lines {
+                    reported.count(line.as_bytes());
+                }
                 let server = url::Url::parse("https://ehr.example").unwrap();
                 let mut settings = Settings::new(ExportRequest::new(server, Level::Patient));
                 settings.accept_errors = accept;

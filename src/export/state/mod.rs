@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use durable::{create_folder, write_whole};
+pub(super) use durable::{Readers, write_whole};
 pub(super) use store::Store;
 
 /// The form of `export.json` that this version writes and reads.
