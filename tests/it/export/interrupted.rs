@@ -17,7 +17,7 @@ use crate::support::block_on;
 const KILLS: u64 = 12;
 
 fn many() -> Vec<File> {
-    let pair = |i| [patients(&format!("p{i}"), 20 + i), conditions(&format!("c{i}"), 300)];
+    let pair = |i: usize| [patients(&format!("p{i}"), 20 + i), conditions(&format!("c{i}"), 300)];
     (0..60).flat_map(pair).collect()
 }
 

@@ -71,7 +71,7 @@ fn f17_long_lines_need_little_memory() {
         let large = Bench::new(Setup::with([raw("Patient", "p", long)])).await;
         let mut peaks = Vec::new();
         for bench in [small, large] {
-            let mut process = start(&bench.server, bench.folder.path());
+            let process = start(&bench.server, bench.folder.path());
             let used = tokio::task::spawn_blocking(move || process.wait4()).await.unwrap().unwrap();
             assert!(used.status.success());
             peaks.push(used.rusage.maxrss >> 20);
