@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Complete, ExportJob};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::manifest::{local, text_of};
+use crate::export::manifest::{local, text_of, unsigned};
 use crate::export::outcome::{Outcome, shown};
 use crate::export::settings::Settings;
 use crate::export::state::{ExportState, Readers, write_whole};
@@ -36,6 +36,8 @@ pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
         let text = format!("{manifest:#}\n");
         write_whole(&folder.join("manifest.json"), text.as_bytes(), Readers::Usual)?;
         job.store.state.complete = true;
+        // Nothing is loaded from these urls any more.
+        job.store.state.pages.iter_mut().for_each(unsigned);
         job.store.state.stored.sort_by_key(|file| (order_of(&file.section), file.index));
         job.store.save_and_fold()?;
         job.log.event("export_complete", totals(&job.store.state, job.clock.now()))?;
