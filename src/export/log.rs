@@ -70,6 +70,7 @@ impl Log {
     }
 
     /// Appends an event: `{exportId, timestamp, eventId, eventDetail}`. Urls in `detail` are redacted by the caller.
+    #[allow(clippy::needless_pass_by_value)] // every caller has just made it
     pub(super) fn event(&self, event: &str, detail: Value) -> Result<()> {
         let export_id = self.export_id.lock().expect("nothing panics while it is held").clone();
         let line = json!({

@@ -70,7 +70,7 @@ impl Session<'_> {
             if attempt >= self.settings.attempts {
                 return Err(error);
             }
-            self.pause(&error, pauses.next(asked)).await;
+            self.pause(&error, self.wait(&mut pauses, asked)).await;
         }
         unreachable!("the loop returns")
     }
@@ -79,6 +79,15 @@ impl Session<'_> {
     pub(super) fn pauses(&self) -> Backoff {
         let (shortest, longest) = self.settings.poll;
         Backoff::new(FIRST_PAUSE.clamp(shortest, longest.max(shortest)), longest)
+    }
+
+    /// The pause after a failure: what the server asks for, as the settings allow it, else the next of `pauses`.
+    pub(super) fn wait(&self, pauses: &mut Backoff, asked: Option<Duration>) -> Duration {
+        let (shortest, longest) = self.settings.poll;
+        match asked {
+            Some(asked) => asked.clamp(shortest, longest.max(shortest)),
+            None => pauses.next(None),
+        }
     }
 
     /// Waits before another try, and says why.

@@ -9,6 +9,10 @@
 //!                                                                                       Attachments, if wanted
 //! ```
 //!
+//! Lines are stored as they came, but for a byte order mark and `\r\n`. A file whose first line is the beginning of a JSON
+//! value that ends on a later one is a document (a Bundle written to be read by people): it is stored as `.json`, which
+//! the ingest reads as such, in one part, if it is one whole value.
+//!
 //! Memory is bounded by `parallel` × a few buffers, however long a file or its lines are; but one line of a file that is
 //! organised by blocks is held as a whole.
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Complete, ExportJob};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::manifest::{local, text_of};
+use crate::export::manifest::{local, text_of, unsigned};
 use crate::export::outcome::{Outcome, shown};
 use crate::export::settings::Settings;
-use crate::export::state::{ExportState, write_whole};
+use crate::export::state::{ExportState, Readers, write_whole};
 
 /// A line of an `error` file that is longer is not read: it would be no OperationOutcome worth reading.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -34,8 +34,10 @@ pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
         let folder = job.store.folder();
         let manifest = local(&job.store.state, &transaction_time, folder)?;
         let text = format!("{manifest:#}\n");
-        write_whole(&folder.join("manifest.json"), text.as_bytes())?;
+        write_whole(&folder.join("manifest.json"), text.as_bytes(), Readers::Usual)?;
         job.store.state.complete = true;
+        // Nothing is loaded from these urls any more.
+        job.store.state.pages.iter_mut().for_each(unsigned);
         job.store.state.stored.sort_by_key(|file| (order_of(&file.section), file.index));
         job.store.save_and_fold()?;
         job.log.event("export_complete", totals(&job.store.state, job.clock.now()))?;
@@ -117,7 +119,7 @@ fn totals(state: &ExportState, now: Timestamp) -> Value {
         "files": state.stored.len(),
         "resources": output().map(|file| file.lines).sum::<u64>(),
         "bytes": state.stored.iter().map(|file| file.bytes).sum::<u64>(),
-        "attachments": output().map(|file| file.attachments).sum::<u64>(),
+        "attachments": state.stored.iter().map(|file| file.attachments).sum::<u64>(),
         "duration": began.map(|began| now.duration_since(began).as_millis()),
     })
 }
@@ -230,7 +232,9 @@ mod tests {
         ] {
             for accept in [false, true] {
                 let mut reported = Reported::default();
-                lines.iter().for_each(|line| reported.count(line.as_bytes()));
+                for line in &lines {
+                    reported.count(line.as_bytes());
+                }
                 let server = url::Url::parse("https://ehr.example").unwrap();
                 let mut settings = Settings::new(ExportRequest::new(server, Level::Patient));
                 settings.accept_errors = accept;

@@ -161,7 +161,12 @@ impl ExportJob {
             state.job += 1;
             state.began = Some(began);
             state.kicked_off = Some(accepted.at.to_string());
-            state.kick_off_url = Some(accepted.url.to_string());
+            let mut url = accepted.url.clone();
+            if !settings.request.parameters.is_empty() {
+                // The server's own may be secrets, and this comes to stand in the manifest beside the data.
+                url.set_query(None);
+            }
+            state.kick_off_url = Some(url.into());
             state.status_url = Some(accepted.status_url.to_string());
             store.save()
         })

@@ -89,7 +89,7 @@ async fn send(session: Session<'_>, request: &Request) -> Result<Result<Reply, R
             }
             Err(Failure::Lasting(error)) => return failed(session, request, error),
         };
-        let wait = pauses.next(asked);
+        let wait = session.wait(&mut pauses, asked);
         if failures >= session.settings.attempts || session.is_too_late(deadline, wait) {
             return failed(session, request, error);
         }

@@ -136,12 +136,14 @@ fn resource(parameters: &[(String, Given)]) -> Value {
             Given::Instant(value) => add("valueInstant", json!(value)),
             Given::Yes => add("valueBoolean", json!(true)),
             Given::List(values) | Given::Repeated(values) => {
-                values.iter().for_each(|value| add("valueString", json!(value)));
+                for value in values {
+                    add("valueString", json!(value));
+                }
             }
             Given::References(values) => {
-                values
-                    .iter()
-                    .for_each(|value| add("valueReference", json!({ "reference": value })));
+                for value in values {
+                    add("valueReference", json!({ "reference": value }));
+                }
             }
         }
     }

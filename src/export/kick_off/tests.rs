@@ -36,7 +36,8 @@ fn parameters_in_the_url() {
         // 18: one filter each, a comma inside encoded twice.
         (
             |r| {
-                r.type_filters = strings(&["Observation?code=a,b&date=gt2026", "Condition?x=y z+w"])
+                r.type_filters =
+                    strings(&["Observation?code=a,b&date=gt2026", "Condition?x=y z+w"]);
             },
             "?_typeFilter=Observation%3Fcode%3Da%252Cb%26date%3Dgt2026&_typeFilter=Condition%3Fx%3Dy%20z%2Bw",
         ),

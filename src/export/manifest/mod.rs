@@ -5,6 +5,7 @@
 //! Status").
 
 mod local;
+mod unsigned;
 mod value;
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ use super::download::{Section, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) use local::{local, text_of};
+pub(super) use unsigned::unsigned;
 
 /// A page of the manifest; most have only one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -70,6 +70,9 @@ pub(super) async fn poll(
     known: &[Url],
     arrived: impl FnMut(NewPage) -> Result<()>,
 ) -> Result<(), Ended> {
+    if known.split_last().is_some_and(|(_, before)| before.contains(&url)) {
+        return Err(circle(&url));
+    }
     let visited = known.iter().cloned().chain([url.clone()]).collect();
     let (shortest, longest) = session.settings.poll;
     let polling = Polling {
@@ -85,6 +88,13 @@ pub(super) async fn poll(
         progress: None,
     };
     polling.run().await
+}
+
+fn circle(page: &Url) -> Ended {
+    let error = Error::new(ErrorKind::Incomplete, "the manifest's pages go round in a circle")
+        .at("page", described(&Method::GET, page))
+        .hint("the server does not keep to the protocol: export without partial manifests");
+    Ended::Stopped(error)
 }
 
 /// Polling under way.
@@ -119,12 +129,11 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
                     self.failed(error, None, None).await?;
                     continue;
                 }
-                Err(Failure::Lasting(error)) => return self.stopped(error, None),
+                Err(Failure::Lasting(error)) => return self.ended(Ended::Stopped(error), None),
             };
-            let answer = Answer::of(&reply, &request, self.session.clock.now());
-            match answer {
+            match Answer::of(&reply, &request, self.session.clock.now()) {
                 Answer::Running { progress, asked } => {
-                    self.running(&reply, progress, asked).await?
+                    self.running(&reply, progress, asked).await?;
                 }
                 Answer::Page { value, done, asked } => {
                     if self.page(&reply, value, done)? {
@@ -145,22 +154,17 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
                         self.failed(error, Some(&reply), asked).await?;
                     }
                 }
-                Answer::Lost(error) => {
-                    self.session.log_status_error(&error, Some(&reply))?;
-                    return Err(Ended::Lost(error));
-                }
-                Answer::Failed(error) => {
-                    self.session.log_status_error(&error, Some(&reply))?;
-                    return Err(Ended::Failed(error));
-                }
-                Answer::Stopped(error) => return self.stopped(error, Some(&reply)),
+                Answer::Lost(error) => return self.ended(Ended::Lost(error), Some(&reply)),
+                Answer::Failed(error) => return self.ended(Ended::Failed(error), Some(&reply)),
+                Answer::Stopped(error) => return self.ended(Ended::Stopped(error), Some(&reply)),
             }
         }
     }
 
-    fn stopped(&self, error: Error, reply: Option<&Reply>) -> Result<(), Ended> {
-        self.session.log_status_error(&error, reply)?;
-        Err(Ended::Stopped(error))
+    fn ended(&self, ended: Ended, reply: Option<&Reply>) -> Result<(), Ended> {
+        let (Ended::Lost(error) | Ended::Failed(error) | Ended::Stopped(error)) = &ended;
+        self.session.log_status_error(error, reply)?;
+        Err(ended)
     }
 
     /// The job is at work: waits.
@@ -206,13 +210,7 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
         })?;
         if let Some(next) = next {
             if !self.visited.insert(next.clone()) {
-                let error = Error::new(
-                    ErrorKind::Incomplete,
-                    "the manifest's pages go round in a circle",
-                )
-                .at("page", described(&Method::GET, &next))
-                .hint("the server does not keep to the protocol: export without partial manifests");
-                return Err(Ended::Stopped(error));
+                return Err(circle(&next));
             }
             self.url = next;
             self.between = Backoff::new(self.floor, self.session.settings.poll.1);
@@ -260,7 +258,7 @@ impl<F: FnMut(NewPage) -> Result<()>> Polling<'_, F> {
         asked: Option<Duration>,
     ) -> Result<(), Ended> {
         self.session.log_status_error(&error, reply)?;
-        let wait = self.pauses.next(asked);
+        let wait = self.session.wait(&mut self.pauses, asked);
         self.in_time(wait)?;
         self.session.pause(&error, wait).await;
         Ok(())

@@ -42,11 +42,13 @@ fn meaning(status: u16, headers: &[(&'static str, &str)], body: &str) -> String 
     }
 }
 
+/// Status, headers and body, and what they mean.
+type Case<'a> = (u16, &'a [(&'static str, &'a str)], String, &'a str);
+
 /// Requirements 26 to 31 and 42; F4, F28.
 #[test]
 fn answers_mean_what_the_guide_says() {
     let html = "<html>Bad gateway</html>";
-    type Case<'a> = (u16, &'a [(&'static str, &'a str)], String, &'a str);
     let cases: &[Case] = &[
         (202, &[], String::new(), "running "),
         (

@@ -23,10 +23,13 @@ fn mistakes(request: &ExportRequest) -> Vec<String> {
         .collect()
 }
 
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|t| (*t).to_owned()).collect()
+}
+
 #[test]
 fn what_no_server_understands_is_refused() {
     type Change = fn(&mut ExportRequest);
-    let strings = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
     let cases: &[(Change, &[&str])] = &[
         (|_| {}, &[]),
         (|r| r.server = Url::parse("http://ehr.example/fhir").unwrap(), &["server: plain `http`"]),
@@ -107,6 +110,10 @@ fn what_no_server_understands_is_refused() {
             assert!(found.starts_with(expected), "{found} instead of {expected}");
         }
     }
+}
+
+#[test]
+fn filters_are_searches_of_exported_types() {
     let filters: &[(&[&str], &[&str], usize)] = &[
         (&["Observation"], &["Observation?code=a,b"], 0),
         (&[], &["Observation?code=1"], 0),
@@ -124,6 +131,10 @@ fn what_no_server_understands_is_refused() {
         }));
         assert_eq!(found.len(), *count, "{type_filters:?}: {found:?}");
     }
+}
+
+#[test]
+fn types_and_elements_have_a_form() {
     for (name, suggestion) in [
         ("patient", "Patient"),
         ("Observation ", "Observation"),

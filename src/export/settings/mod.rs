@@ -21,6 +21,7 @@ pub use written::{AttachmentsTable, ExportTable, PatientList, Resolved};
 
 /// All of it, resolved: nothing is read from files or the environment after this but secrets.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub struct Settings {
     /// What is asked for.
     pub request: ExportRequest,
@@ -65,11 +66,11 @@ impl Settings {
             headers: BTreeMap::new(),
             allow_http: false,
             // Epic's exports run for weeks.
-            max_wait: Duration::from_secs(30 * 24 * 60 * 60),
+            max_wait: Duration::from_hours(30 * 24),
             // Servers ask for hours, or by mistake for years (failure case 6).
-            poll: (Duration::from_secs(1), Duration::from_secs(5 * 60)),
+            poll: (Duration::from_secs(1), Duration::from_mins(5)),
             attempts: 5,
-            timeout: Duration::from_secs(2 * 60),
+            timeout: Duration::from_mins(2),
             parallel: 5,
             compress: false,
             part_bytes: 128 << 20,

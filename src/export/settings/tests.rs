@@ -18,8 +18,8 @@ fn the_defaults_are_good_for_weeks() {
     let Resolved { settings, folder, warnings } = resolve(SERVER).unwrap();
     assert_eq!(settings.request.server.as_str(), "https://ehr.example/fhir");
     assert_eq!(settings.request.level, crate::export::Level::Patient);
-    assert_eq!(settings.max_wait, Duration::from_secs(30 * 86_400));
-    assert_eq!(settings.poll, (Duration::from_secs(1), Duration::from_secs(300)));
+    assert_eq!(settings.max_wait, Duration::from_hours(30 * 24));
+    assert_eq!(settings.poll, (Duration::from_secs(1), Duration::from_mins(5)));
     assert_eq!((settings.attempts, settings.parallel), (5, 5));
     assert!(settings.delete_job && settings.count_must_fit && !settings.restart_lost_job);
     assert_eq!((folder, warnings), (None, Vec::new()));

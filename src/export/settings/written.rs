@@ -16,6 +16,7 @@ use crate::suggest;
 /// `[source.export]`, or the flags of `kiln export`: what is not said is `None` or empty.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools)] // flags as people write them
 pub struct ExportTable {
     /// The base url of the FHIR server.
     pub server: String,
@@ -226,7 +227,7 @@ impl ExportTable {
     }
 
     fn level(&self, mistakes: &mut Mistakes) -> Level {
-        let named = self.group_name.as_ref().or(self.group_identifier.as_ref());
+        let looked_up = self.group_name.as_ref().or(self.group_identifier.as_ref());
         let ways = [&self.group, &self.group_name, &self.group_identifier];
         if ways.into_iter().flatten().count() > 1 {
             let message =
@@ -237,7 +238,7 @@ impl ExportTable {
             .group
             .as_ref()
             .map(|id| Level::Group(id.strip_prefix("Group/").unwrap_or(id).to_owned()))
-            .or_else(|| named.map(|name| Level::GroupNamed(name.clone())));
+            .or_else(|| looked_up.map(|name| Level::GroupNamed(name.clone())));
         match (self.level.as_deref(), group) {
             (None | Some("group"), Some(group)) => group,
             (None | Some("patient"), None) => Level::Patient,

@@ -29,14 +29,22 @@ pub(in crate::export) fn create_folder(path: &Path) -> Result<()> {
     path.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
 }
 
-/// Writes a whole file so that a reader sees either the old content or all of the new. Only its owner may read it:
-/// urls of exports may carry signatures.
-pub(in crate::export) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::export) enum Readers {
+    /// Whom the system lets read new files.
+    Usual,
+    /// Its owner: urls of exports may carry signatures.
+    Owner,
+}
+
+/// Writes a whole file so that a reader sees either the old content or all of the new.
+pub(in crate::export) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
-    {
+    if readers == Readers::Owner {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use durable::{create_folder, write_whole};
+pub(super) use durable::{Readers, write_whole};
 pub(super) use store::Store;
 
 /// The form of `export.json` that this version writes and reads.
@@ -88,12 +88,6 @@ pub struct StoredFile {
     pub warnings: Vec<String>,
 }
 
-/// Most exports load no attachments.
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 impl ExportState {
     /// Whether an export was begun in this folder.
     pub fn is_in(folder: &Path) -> bool {
@@ -112,4 +106,10 @@ impl ExportState {
         let request = std::mem::take(&mut self.request);
         *self = Self { job: self.job, superseded, ..Self::new(request) };
     }
+}
+
+/// Most exports load no attachments.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{create_folder, output_error, write_whole};
+use super::durable::{Readers, create_folder, output_error, write_whole};
 use super::fingerprint::{differences, fingerprint};
 use super::{ExportState, StoredFile, VERSION};
 use crate::error::{Error, ErrorKind, Result};
@@ -65,7 +65,7 @@ impl Store {
     pub(in crate::export) fn save(&self) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(&self.state).expect("plain data");
         text.push(b'\n');
-        write_whole(&self.folder.join(STATE), &text)
+        write_whole(&self.folder.join(STATE), &text, Readers::Owner)
     }
 
     /// Remembers that a file is whole.

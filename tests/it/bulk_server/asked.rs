@@ -53,7 +53,7 @@ impl Route {
             ("GET", ["fhir", "jobs", _, "pages", page]) => {
                 page.parse().map_or(Self::Unknown, Self::Page)
             }
-            ("GET", ["files" | "bucket", _, _, name]) => Self::file(name),
+            ("GET", ["files" | "bucket", _, _, name @ ..]) => Self::File(name.join("/")),
             ("GET", ["fhir", "Binary", name]) => Self::file(name),
             _ => Self::Unknown,
         }

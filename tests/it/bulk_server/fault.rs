@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     RedirectToItself,
     /// No answer ever.
     Silent,
+    /// Waits until the test says so; at most 5 seconds.
+    Until(Arc<Notify>),
     /// Tells the test that the request came.
     Announce(Arc<Notify>),
     /// Waits until as many such requests are there as the barrier is for.
@@ -89,6 +91,12 @@ impl Fault {
                 let all = tokio::time::timeout(Duration::from_secs(5), barrier.wait()).await;
                 if all.is_err() {
                     shared.breach("requests that were to come together did not");
+                }
+            }
+            Self::Until(notify) => {
+                let said = tokio::time::timeout(Duration::from_secs(5), notify.notified()).await;
+                if said.is_err() {
+                    shared.breach("what was to happen meanwhile did not");
                 }
             }
             Self::RevokeTokens => shared.record().tokens.iter_mut().for_each(|t| t.revoked = true),

@@ -73,7 +73,7 @@ pub(crate) struct File {
     pub(crate) section: Section,
     /// `type`
     pub(crate) kind: Option<&'static str>,
-    /// The last part of its url.
+    /// The end of its url; may have slashes.
     pub(crate) name: String,
     pub(crate) body: Bytes,
     pub(crate) content_type: &'static str,

@@ -253,6 +253,17 @@ impl Bench {
         serde_json::from_slice(&text).unwrap()
     }
 
+    /// Places in `output` of the files that are known to be whole.
+    pub(super) fn stored(&self) -> Vec<u64> {
+        let journal = std::fs::read_to_string(self.folder.path().join("export.journal"));
+        let notes: Vec<Value> =
+            journal.unwrap_or_default().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let state = self.state();
+        let folded = state["stored"].as_array().unwrap().iter();
+        let noted = notes.iter().map(|note| &note["file"]);
+        folded.chain(noted).map(|file| file["index"].as_u64().unwrap()).collect()
+    }
+
     /// The events of the log: id and detail.
     pub(super) fn log(&self) -> Vec<(String, Value)> {
         let text = std::fs::read_to_string(self.folder.path().join("log.ndjson")).unwrap();

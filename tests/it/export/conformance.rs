@@ -14,7 +14,7 @@ fn a_dry_run_reads_and_begins_nothing() {
             let clock = Clock::Simulated(bench.time.clone());
             let report = conformance(bench.settings.clone(), clock).await.unwrap();
             let text = serde_json::to_string(&report).unwrap();
-            for expected in ["CapabilityStatement/bulk-data", "$export"] {
+            for expected in ["\"declaresBulkData\":true", "Patient/$export"] {
                 assert!(text.contains(expected), "no `{expected}` in {text}");
             }
             if let SignIn::Smart(_) = bench.sign_in {

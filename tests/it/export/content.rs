@@ -14,8 +14,7 @@ fn patient(text: &str) -> String {
 fn f17_lines_are_stored_as_they_come() {
     let (a, b) = (patient("a"), patient("b"));
     let long = patient(&"x".repeat(12 << 20));
-    let cases: [(&str, Vec<u8>); 10] = [
-        ("byte order mark", format!("\u{feff}{a}\n{b}\n").into()),
+    let cases: [(&str, Vec<u8>); 9] = [
         ("CRLF", format!("{a}\r\n{b}\r\n").into()),
         ("blank lines", format!("\n\n{a}\n\n \t\n{b}\n\n").into()),
         ("no final newline", format!("{a}\n{b}").into()),
@@ -41,6 +40,19 @@ fn f17_lines_are_stored_as_they_come() {
             bench.stored_all(&done);
         });
     }
+}
+
+/// A mark at the beginning is no part of the text.
+#[test]
+fn f17_a_byte_order_mark_is_left_out() {
+    block_on(async {
+        let bench =
+            Bench::new(Setup::with([raw("Patient", "p", format!("\u{feff}{}\n", patient("a")))]))
+                .await;
+        let done = bench.run().await;
+        bench.complete(&done);
+        assert_eq!(bench.lines(&done, Section::Output), [[patient("a")]]);
+    });
 }
 
 /// JSON that is no NDJSON: nothing of it is lost.

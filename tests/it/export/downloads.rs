@@ -200,16 +200,8 @@ fn f16_no_file_overwrites_another() {
 #[test]
 fn f16_same_names_of_two_types() {
     block_on(async {
-        let files = [patients("1.ndjson", 4), conditions("1.ndjson", 0).without("count")];
-        let setup = Setup::with(files);
-        // One body for both: what counts is that neither replaces the other.
-        let bench = Bench::new(setup).await;
-        let done = bench.run().await;
-        bench.complete(&done);
-        assert_eq!(
-            bench.lines(&done, Section::Output),
-            [resources("Patient", 4), resources("Patient", 4)]
-        );
+        let files = [patients("patient/1.ndjson", 4), conditions("condition/1.ndjson", 5)];
+        let done = Bench::new(Setup::with(files)).await.stores_all().await;
         assert_ne!(done.arrived[0].parts, done.arrived[1].parts);
     });
 }
@@ -243,7 +235,11 @@ fn f18_a_file_that_is_gone_for_good() {
         assert_eq!(bench.server.count(&Route::Status), 4, "the manifest was asked once more");
         assert_eq!(bench.parts().len(), 2, "finished files are kept");
         bench.settings.restart_lost_job = true;
+        // What was handed over cannot be taken back: only the next start begins another export.
+        let again = bench.run().await.result.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::TryLater, "{again}");
         bench.stores_all().await;
+        assert_eq!(bench.server.count(&Route::KickOff), 2);
     });
 }
 

@@ -45,7 +45,8 @@ fn a_folder_belongs_to_one_export() {
 #[test]
 fn a_complete_export_is_not_done_twice() {
     block_on(async {
-        let mut bench = Bench::new(Setup::with(two_files())).await;
+        let files = two_files().map(crate::bulk_server::File::elsewhere);
+        let mut bench = Bench::new(Setup::with(files)).await;
         let first = bench.stores_all().await;
         let asked = bench.server.asked().len();
         bench.settings.parallel = 1;

@@ -209,7 +209,9 @@ fn levels_have_their_paths() {
         });
     }
     block_on(async {
-        let setup = Setup { groups: vec![group.clone(), group], ..Setup::with(two_files()) };
+        let mut other = group.clone();
+        other["id"] = "g-2".into();
+        let setup = Setup { groups: vec![group, other], ..Setup::with(two_files()) };
         let bench = Bench::new(setup).await;
         let bench = bench.set(|s| s.request.level = Level::GroupNamed("Diabetes registry".into()));
         let twice = bench.run().await.result.unwrap_err();

@@ -48,7 +48,7 @@ fn f19_killed_anywhere_it_goes_on() {
             let bench = Bench::new(Setup { ..setup }).await;
             kill_when(&bench, &there, &case).await;
             assert!(bench.server.count(&Route::Delete) <= 1, "{case}");
-            let whole: Vec<_> = stored_names(&bench);
+            let whole = bench.stored();
             let before: Vec<_> =
                 ["a", "b", "c"].map(|n| bench.server.count(&Route::file(n))).into();
             succeed(&bench, &case).await;
@@ -61,20 +61,13 @@ fn f19_killed_anywhere_it_goes_on() {
             );
             for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
                 let again = bench.server.count(&Route::file(name)) - before[at];
-                let expected = usize::from(!whole.contains(&at));
+                let expected = usize::from(!whole.contains(&(at as u64)));
                 assert_eq!(again, expected, "{case}: {name} after {whole:?}");
             }
             assert_eq!(deleted(&bench).await, 404, "{case}: the job is gone");
             assert_eq!(bench.state()["jobDeleted"], true, "{case}");
         });
     }
-}
-
-/// Places of the manifest that the state knows to be stored.
-fn stored_names(bench: &Bench) -> Vec<usize> {
-    let state = bench.state();
-    let stored = state["stored"].as_array().unwrap().iter();
-    stored.map(|file| file["index"].as_u64().unwrap() as usize).collect()
 }
 
 async fn deleted(bench: &Bench) -> u16 {
@@ -94,7 +87,7 @@ async fn kill_when(bench: &Bench, there: &Notify, case: &str) {
     process.wait().unwrap();
 }
 
-async fn succeed(bench: &Bench, case: &str) {
+pub(super) async fn succeed(bench: &Bench, case: &str) {
     let process = start(&bench.server, bench.folder.path());
     let done =
         tokio::task::spawn_blocking(move || process.wait_with_output()).await.unwrap().unwrap();
@@ -103,7 +96,7 @@ async fn succeed(bench: &Bench, case: &str) {
 }
 
 /// This binary with [`child`] alone.
-fn start(server: &BulkServer, folder: &Path) -> Child {
+pub(super) fn start(server: &BulkServer, folder: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "export::killed::child", "--ignored", "--nocapture"]);
     command.env(URL, server.base().as_str()).env(FOLDER, folder);

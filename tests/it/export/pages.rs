@@ -87,8 +87,8 @@ fn f26_pages_that_lead_in_a_circle_are_refused() {
 fn f26_a_job_that_fails_after_pages_gives_nothing_complete() {
     block_on(async {
         let failure = outcome(500, "fatal", "processing", "out of disk");
-        let setup = three_pages().fault(Route::Page(2), 1..=1, Fault::Instead(failure));
-        let bench = partial(setup).await;
+        let setup = three_pages().fault(Route::Page(2), 1..=2, Fault::Instead(failure));
+        let mut bench = partial(setup).await;
         let failed = bench.run().await;
         let error = failed.result.unwrap_err();
         assert!(error.to_string().contains("out of disk"), "{error}");
@@ -96,6 +96,8 @@ fn f26_a_job_that_fails_after_pages_gives_nothing_complete() {
         let state = bench.state();
         assert!(!state["complete"].as_bool().unwrap_or_default(), "{state}");
         // Only another export can bring it; nothing of the failed one is in it.
+        bench.settings.restart_lost_job = true;
+        assert!(bench.run().await.result.is_err(), "what was handed over cannot be taken back");
         let done = bench.run().await;
         bench.stored_all(&done);
         assert_eq!(bench.server.count(&Route::KickOff), 2);

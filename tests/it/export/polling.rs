@@ -62,14 +62,17 @@ fn f04_gateways_that_stay_broken_are_left_for_later() {
 fn f04_a_job_that_failed_is_said_at_once() {
     block_on(async {
         let answer = outcome(500, "fatal", "processing", "the database is gone");
-        let setup = Setup::with(two_files()).fault(Route::Status, 2..=2, Fault::Instead(answer));
-        let bench = Bench::new(setup).await;
-        let failed = bench.run().await;
+        let setup = Setup::with(two_files()).fault(Route::Status, 2..=3, Fault::Instead(answer));
+        let mut bench = Bench::new(setup).await;
+        let failed =
+            bench.fails(ErrorKind::Incomplete, &["/fhir/jobs/1", "restart_lost_job"]).await;
         let error = failed.result.unwrap_err();
         assert!(error.to_string().contains("fatal/processing"), "{error}");
         assert!(error.to_string().contains("the database is gone"), "{error}");
         assert_eq!(bench.server.count(&Route::Status), 2);
-        // The job is dead: only another one can bring the data.
+        // The job is dead: only another one can bring the data, if it may.
+        bench.settings.restart_lost_job = true;
+        bench.fails(ErrorKind::Incomplete, &["begins another export"]).await;
         bench.stores_all().await;
         assert_eq!(bench.server.count(&Route::KickOff), 2);
     });

@@ -1,5 +1,7 @@
 //! Nothing secret is ever written or said: F30.
 
+use std::os::unix::fs::PermissionsExt;
+
 use kiln::export::AttachmentSettings;
 use serde_json::json;
 
@@ -135,9 +137,17 @@ fn written(bench: &Bench) -> String {
         let name = entry.file_name().into_string().unwrap();
         let data = bench.parts().contains(&name) || entry.path().is_dir();
         text.push_str(&name);
-        if !data {
-            text.push_str(&std::fs::read_to_string(entry.path()).unwrap());
+        if data {
+            continue;
         }
+        let mut content = std::fs::read_to_string(entry.path()).unwrap();
+        if name == "export.json" && bench.state()["complete"] == false {
+            // Without the presigned urls there is no going on; so only the owner may read them, until all is there.
+            let mode = std::fs::metadata(entry.path()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0);
+            content = content.replace(SIGNATURE, "");
+        }
+        text.push_str(&content);
     }
     text
 }
