@@ -103,11 +103,6 @@ impl BulkServer {
         Url::parse(&self.shared.base()).unwrap()
     }
 
-    /// The origin that plays the object store.
-    pub(crate) fn other(&self) -> Url {
-        self.shared.other.clone()
-    }
-
     /// Every request so far, in order.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.record().asked.clone()
