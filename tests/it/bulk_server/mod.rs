@@ -204,7 +204,7 @@ impl Shared {
     /// What the guide says.
     async fn usual(&self, asked: &Asked) -> Answer {
         match &asked.route {
-            Route::Metadata => self.metadata(asked),
+            Route::Metadata => Self::metadata(asked),
             Route::SmartConfiguration => self.smart_configuration(asked),
             Route::Token => self.token(asked),
             Route::Groups => self.groups(asked),

@@ -79,7 +79,7 @@ async fn deleted(bench: &Bench) -> u16 {
 /// Runs the export in a process of its own, and kills it when the server got that request.
 async fn kill_when(bench: &Bench, there: &Notify, case: &str) {
     let mut process = start(&bench.server, bench.folder.path());
-    let arrived = tokio::time::timeout(Duration::from_secs(60), there.notified()).await;
+    let arrived = tokio::time::timeout(Duration::from_mins(1), there.notified()).await;
     assert!(arrived.is_ok(), "{case}: the request never came");
     // What is answered in part arrives, and other files may.
     tokio::time::sleep(Duration::from_millis(200)).await;
