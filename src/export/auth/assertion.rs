@@ -12,7 +12,7 @@ use super::keys::SigningKey;
 use crate::error::Result;
 
 /// How long an assertion is good for: servers refuse more than five minutes, by their clock.
-pub(super) const LIFETIME: Duration = Duration::from_secs(240);
+pub(super) const LIFETIME: Duration = Duration::from_mins(4);
 
 /// The header of an assertion.
 #[derive(Debug, Clone, Serialize)]

@@ -53,29 +53,27 @@ pub(in crate::export) async fn discover(
     request: &ExportRequest,
 ) -> Result<SmartConfiguration, Failure> {
     let asked = read(wire, request.below(".well-known/smart-configuration"), JSON).await;
-    let missing = match asked {
-        Ok(json) => {
-            let found = SmartConfiguration::of(&json);
-            if found.token_endpoint.is_some() {
-                return Ok(found);
-            }
-            None
-        }
-        Err(Failure::Passing(error)) => return Err(Failure::Passing(error)),
-        Err(Failure::Lasting(error)) => Some(error),
-    };
+    let asked = asked.map(|json| SmartConfiguration::of(&json));
+    if matches!(&asked, Ok(found) if found.token_endpoint.is_some()) {
+        return asked;
+    }
+    // Whatever went wrong: servers answer with 500, too, at paths that they do not know.
     let statement = read(wire, request.below("metadata"), FHIR_JSON).await;
-    match statement.map(|statement| oauth_token_uri(&statement)) {
-        Ok(Some(endpoint)) => {
+    let statement = statement.map(|statement| oauth_token_uri(&statement));
+    let error = match (asked, statement) {
+        (_, Ok(Some(endpoint))) => {
             let token_endpoint = Some(endpoint);
             return Ok(SmartConfiguration { token_endpoint, ..SmartConfiguration::default() });
         }
-        Err(Failure::Passing(error)) => return Err(Failure::Passing(error)),
-        Ok(None) | Err(Failure::Lasting(_)) => {}
-    }
-    let message = "the server does not say where tokens are given";
-    let error = missing
-        .unwrap_or_else(|| Error::new(ErrorKind::Refused, message).at("server", &request.server));
+        (Err(Failure::Passing(error)), _) | (_, Err(Failure::Passing(error))) => {
+            return Err(Failure::Passing(error));
+        }
+        (Err(Failure::Lasting(error)), _) => error,
+        (Ok(_), _) => {
+            let message = "the server does not say where tokens are given";
+            Error::new(ErrorKind::Refused, message).at("server", &request.server)
+        }
+    };
     Err(Failure::Lasting(error.hint("correct the server's base url, or set `token_url`")))
 }
 

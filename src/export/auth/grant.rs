@@ -160,8 +160,8 @@ impl Grant {
 
     async fn find_endpoint(&self) -> Result<Endpoint, Failure> {
         let (text, scopes) = match &self.settings.auth {
-            AuthSettings::Smart { token_url, scopes, .. } => (token_url, scopes.clone()),
-            AuthSettings::Basic { token_url, scopes, .. } => (token_url, scopes.clone()),
+            AuthSettings::Smart { token_url, scopes, .. }
+            | AuthSettings::Basic { token_url, scopes, .. } => (token_url, scopes.clone()),
             AuthSettings::None | AuthSettings::Bearer { .. } => (&None, Vec::new()),
         };
         let defaults = scopes.is_empty() && matches!(self.credential, Credential::Key { .. });

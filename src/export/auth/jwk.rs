@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::der;
 use super::keys::{Algorithm, Pair, SigningKey, not_understood, wrong};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A private key of a JWK or a JWKS. Of several: the one with this `kid`, else the only one that can sign (and fits the
 /// algorithm).
@@ -79,13 +79,13 @@ fn signing_key(key: &Value, kid: Option<&str>) -> Result<SigningKey> {
     Ok(SigningKey { pair, kid })
 }
 
-fn only_public(what: &str) -> crate::error::Error {
+fn only_public(what: &str) -> Error {
     wrong(format!("{what} has only the public half of a key"))
         .hint("give the private JWK here; the public one is registered with the server")
 }
 
 fn rsa(key: &Value) -> Result<Pair> {
-    let part = |name| bytes(key, name);
+    let part = |name| Ok::<_, Error>(stripped(bytes(key, name)?));
     let n = part("n")?;
     if n.len() < 256 {
         return Err(wrong(format!("the RSA key is too weak: {} bits, at least 2048", n.len() * 8)));
@@ -108,12 +108,27 @@ fn ec(key: &Value) -> Result<Pair> {
     if curve != "P-384" {
         return Err(wrong("the key is on another curve than P-384, which `ES384` needs"));
     }
-    let point = [vec![UNCOMPRESSED], bytes(key, "x")?, bytes(key, "y")?].concat();
+    let coordinate = |name| Ok::<_, Error>(filled(bytes(key, name)?));
+    let point = [vec![UNCOMPRESSED], coordinate("x")?, coordinate("y")?].concat();
     let d = bytes(key, "d")?;
     let algorithm = &ECDSA_P384_SHA384_FIXED_SIGNING;
     let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &d, &point);
     Ok(Pair::Ec(pair.map_err(|_| wrong("the members of the EC key do not belong together"))?))
 }
+
+/// A number without zeros before it, which RFC 7518 forbids and some tools write.
+fn stripped(mut number: Vec<u8>) -> Vec<u8> {
+    number.drain(..number.iter().take_while(|byte| **byte == 0).count());
+    number
+}
+
+/// A coordinate with the zeros before it, which RFC 7518 wants and some tools leave out.
+fn filled(coordinate: Vec<u8>) -> Vec<u8> {
+    let missing = P384_BYTES.saturating_sub(coordinate.len());
+    [vec![0; missing], coordinate].concat()
+}
+
+const P384_BYTES: usize = 48;
 
 /// How a point with both coordinates begins (SEC 1, 2.3.3).
 const UNCOMPRESSED: u8 = 4;

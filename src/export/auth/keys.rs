@@ -45,9 +45,10 @@ impl SigningKey {
         algorithm: Option<Algorithm>,
     ) -> Result<Self> {
         let text = text.expose_secret().trim();
-        let key = match text.chars().next() {
-            Some('{') => jwk::read(text, kid, algorithm)?,
-            Some('-') => pem::read(text, kid)?,
+        let key = match text {
+            // Tools write remarks before PEM.
+            pem if pem.contains("-----BEGIN") => pem::read(pem, kid)?,
+            json if json.starts_with('{') => jwk::read(json, kid, algorithm)?,
             _ => return Err(not_understood("it begins neither as JSON nor as PEM")),
         };
         match algorithm {
@@ -132,7 +133,7 @@ pub(super) fn wrong(message: impl Into<String>) -> Error {
 /// A key that is not understood.
 pub(super) fn not_understood(why: &str) -> Error {
     Error::new(ErrorKind::Definition, format!("the private key is not understood: {why}"))
-        .hint("give a private JWK, a JWKS, or PEM without a password (`PRIVATE KEY`, `RSA PRIVATE KEY`, `EC PRIVATE KEY`)")
+        .hint("give a private JWK, a JWKS, or PEM without a password (PKCS#8, PKCS#1, SEC 1)")
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use crate::export::settings::Secret;
 /// The variable or file is missing, empty or no text. The errors name it, never what is in it.
 pub(in crate::export) fn reveal(secret: &Secret) -> Result<SecretString> {
     match secret {
-        Secret::Env { env } => match std::env::var(env) {
-            Ok(text) => present(text, "variable", env),
-            Err(_) => {
+        Secret::Env { env } => {
+            let Ok(text) = std::env::var(env) else {
                 let message = format!("the environment variable `{env}` is not set, or is no text");
-                Err(Error::new(ErrorKind::Definition, message)
-                    .hint(format!("set it where Kiln is started: `export {env}=…`")))
-            }
-        },
+                return Err(Error::new(ErrorKind::Definition, message)
+                    .hint(format!("set it where Kiln is started: `export {env}=…`")));
+            };
+            present(text, "variable", env)
+        }
         Secret::File { file } => {
             let text = std::fs::read_to_string(file).map_err(|error| {
                 Error::io(ErrorKind::Definition, "read the secret in", file, error)

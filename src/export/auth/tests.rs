@@ -259,16 +259,15 @@ async fn a_wrong_clock_is_corrected_by_the_servers() {
     for (off, requests) in [(120, 2), (-300, 2), (30, 1), (0, 1)] {
         let (auth, keys) = smart();
         let known = keys.clone();
-        let server = Server::answering(move |seen, _| match seen.path.as_str() {
-            SERVER => configuration(seen),
-            _ => {
-                let left =
-                    claims(seen, &known)["exp"].as_i64().unwrap() - Timestamp::now().as_second();
-                if (1..=300).contains(&left) {
-                    json(200, &token(1, &json!({})).1)
-                } else {
-                    json(400, &json!({ "error": "invalid_client" }))
-                }
+        let server = Server::answering(move |seen, _| {
+            if seen.path == SERVER {
+                return configuration(seen);
+            }
+            let exp = claims(seen, &known)["exp"].as_i64().unwrap();
+            if (1..=300).contains(&(exp - Timestamp::now().as_second())) {
+                json(200, &token(1, &json!({})).1)
+            } else {
+                json(400, &json!({ "error": "invalid_client" }))
             }
         })
         .await;
@@ -374,6 +373,30 @@ async fn a_bearer_token_is_read_again_when_it_is_rejected() {
     let transport = Transport::new(&settings, Clock::System).unwrap();
     assert_eq!(transport.send(&get(&server, "/file")).await.unwrap().status, 200);
     assert_eq!(server.seen().len(), 2);
+}
+
+/// Requirement 52: the CapabilityStatement names the endpoint where nothing else does.
+#[tokio::test]
+async fn the_token_endpoint_of_old_servers_is_found() {
+    for status in [404, 500, 401] {
+        let server = Server::answering(move |seen, _| match seen.path.as_str() {
+            "/token" => json(200, &token(1, &json!({})).1),
+            "/metadata" => {
+                let uri = format!("http://{}/token", seen.header("host"));
+                let extension = json!([{ "url":
+                    "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                    "extension": [{ "url": "token", "valueUri": uri }] }]);
+                json(200, &json!({ "rest": [{ "security": { "extension": extension } }] }))
+            }
+            _ => response(status, &[], ""),
+        })
+        .await;
+        let mut settings = settings(&server.url);
+        settings.auth = smart().0;
+        let transport = Transport::new(&settings, Clock::System).unwrap();
+        transport.authorizer().authorization().await.unwrap();
+        assert_eq!(form(&asked(&server)[0])["scope"], "system/*.read", "{status}");
+    }
 }
 
 /// What fails before a token is asked for says what to change.

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// The life of a token whose server does not say: what the guide recommends at most.
-const UNSAID: Duration = Duration::from_secs(300);
+const UNSAID: Duration = Duration::from_mins(5);
 
 /// A token in use.
 pub(super) struct Token {

@@ -82,7 +82,7 @@ impl Wire {
                 return Ok(Reply { response, credentials: !matches!(hop.along, Along::Nothing) });
             };
             seen.push((hop.method.clone(), hop.url.clone()));
-            hop = hop.redirected(response.status, target)?;
+            hop = hop.redirected(response.status, &target)?;
             if seen.contains(&(hop.method.clone(), hop.url.clone())) {
                 return Err(refused_redirect("the server redirects in a circle", &hop.url));
             }
@@ -170,9 +170,9 @@ impl<'a> Hop<'a> {
     }
 
     /// The request that a redirect asks for: the same, but for 303, which asks for the result by GET.
-    fn redirected(mut self, status: StatusCode, target: Url) -> Result<Self, Failure> {
+    fn redirected(mut self, status: StatusCode, target: &Url) -> Result<Self, Failure> {
         if self.url.scheme() == "https" && target.scheme() != "https" {
-            return Err(refused_redirect("the server redirects from https to http", &target));
+            return Err(refused_redirect("the server redirects from https to http", target));
         }
         if status == StatusCode::SEE_OTHER {
             self.method = Method::GET;
@@ -182,13 +182,14 @@ impl<'a> Hop<'a> {
         }
         if target.origin() != self.url.origin() {
             self.along = Along::Nothing;
+            self.headers.remove(AUTHORIZATION);
             if self.body.is_some() {
                 // A kick-off names patients.
                 let message = "the server redirects a request with a body to another server";
-                return Err(refused_redirect(message, &target));
+                return Err(refused_redirect(message, target));
             }
         }
-        self.url = without_user(&target);
+        self.url = without_user(target);
         Ok(self)
     }
 }
@@ -276,5 +277,5 @@ fn root_cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 pub(super) fn redirect_for_tests(request: &Request, target: Url) -> Result<(), Failure> {
     let hop = Hop::first(request, Along::Nothing);
-    hop.redirected(StatusCode::TEMPORARY_REDIRECT, target).map(|_| ())
+    hop.redirected(StatusCode::TEMPORARY_REDIRECT, &target).map(|_| ())
 }

@@ -4,7 +4,7 @@ use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
@@ -93,6 +93,11 @@ fn private_keys_in_every_form() {
         ("PKCS#8 EC", pem("PRIVATE KEY", ec_pkcs8.as_ref()), Algorithm::Es384),
         ("SEC 1", pem("EC PRIVATE KEY", sec1.as_ref()), Algorithm::Es384),
         ("SEC 1 of openssl", parameters + &pem("EC PRIVATE KEY", sec1.as_ref()), Algorithm::Es384),
+        (
+            "remarks",
+            format!("Bag Attributes\n{}", pem("PRIVATE KEY", pkcs8.as_ref())),
+            Algorithm::Rs384,
+        ),
         ("CRLF", pem("PRIVATE KEY", pkcs8.as_ref()).replace('\n', "\r\n"), Algorithm::Rs384),
     ] {
         let key = SigningKey::read(&text.clone().into(), None, Some(algorithm)).expect(name);
@@ -124,6 +129,12 @@ fn the_key_of_a_set_that_fits() {
     };
     let encrypts = with(&with(&ec, "kid", json!("x")), "use", json!("enc"));
     let verifies = with(&with(&ec, "kid", json!("v")), "key_ops", json!(["verify"]));
+    let padded = {
+        let n = URL_SAFE_NO_PAD.decode(rsa["n"].as_str().unwrap()).unwrap();
+        let mut padded = with(&rsa, "n", json!(jwk::encoded(&[&[0][..], &n].concat())));
+        padded["e"] = json!("AQAB==");
+        padded
+    };
     let set = |keys: &[&Value]| json!({ "keys": keys });
     let es384 = Some(Algorithm::Es384);
     for (keys, kid, algorithm, expected) in [
@@ -131,6 +142,7 @@ fn the_key_of_a_set_that_fits() {
         (set(&[&rsa, &ec]), None, es384, Ok("e")),
         (set(&[&public, &encrypts, &verifies, &rsa]), None, None, Ok("r")),
         (rsa.clone(), None, None, Ok("r")),
+        (padded, None, None, Ok("r")),
         (rsa.clone(), Some("other"), None, Ok("other")),
         (set(&[&rsa, &ec]), None, None, Err("several private keys")),
         (set(&[&rsa, &ec]), Some("z"), None, Err("no private key `z`")),
