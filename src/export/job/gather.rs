@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -78,6 +79,33 @@ async fn poll_and_load<F: FnMut(&StoredFile)>(
     Ok(polled)
 }
 
+/// A file that is missing: the error, whether it is gone, and its place on its page.
+struct Missing {
+    file: Wanted,
+    error: Error,
+    is_gone: bool,
+    at: usize,
+}
+
+/// Takes the files that are gone or refused out, by page.
+fn take_missing<F: FnMut(&StoredFile)>(
+    gathering: &mut Gathering<'_, F>,
+) -> HashMap<usize, Vec<Missing>> {
+    let failed = std::mem::take(&mut gathering.failed).into_iter();
+    let (refused, others): (Vec<_>, Vec<_>) =
+        failed.partition(|(_, error)| error.kind() == ErrorKind::Refused);
+    gathering.failed = others;
+    let gone = std::mem::take(&mut gathering.gone).into_iter();
+    let gone = gone.map(|(file, error)| (file, error, true));
+    let refused = refused.into_iter().map(|(file, error)| (file, error, false));
+    let mut pages: HashMap<usize, Vec<Missing>> = HashMap::new();
+    for (file, error, is_gone) in gone.chain(refused) {
+        let (page, at) = gathering.place(&file);
+        pages.entry(page).or_default().push(Missing { file, error, is_gone, at });
+    }
+    pages
+}
+
 /// Asks for the manifest again, once, where files are gone or refused: their urls may have been renewed (requirement
 /// 47). Those that were are loaded.
 async fn load_renewed<F: FnMut(&StoredFile)>(
@@ -85,43 +113,24 @@ async fn load_renewed<F: FnMut(&StoredFile)>(
     downloads: &Downloads,
     gathering: &Mutex<Gathering<'_, F>>,
 ) -> Result<(), Ended> {
-    let (missing, pages) = {
-        let mut gathering = held(gathering);
-        let refused = |error: &Error| error.kind() == ErrorKind::Refused;
-        let failed = std::mem::take(&mut gathering.failed);
-        let (refused, others): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, e)| refused(e));
-        gathering.failed = others;
-        let gone = std::mem::take(&mut gathering.gone);
-        let gone = gone.into_iter().map(|(file, error)| (file, error, true));
-        let refused = refused.into_iter().map(|(file, error)| (file, error, false));
-        let mut pages: HashMap<usize, Vec<_>> = HashMap::new();
-        for (file, error, is_gone) in gone.chain(refused) {
-            let (page, at) = gathering.place(&file);
-            pages.entry(page).or_default().push((file, error, is_gone, at));
-        }
-        let urls: Vec<_> = pages
-            .keys()
-            .map(|page| Ok((*page, gathering.asked_at(*page)?)))
-            .collect::<Result<_>>()?;
-        (pages, urls)
-    };
-    if missing.is_empty() {
+    let pages = take_missing(&mut held(gathering));
+    if pages.is_empty() {
         return Ok(());
     }
+    let why =
+        "files are gone from the server or refused: the manifest is asked for again".to_owned();
+    (session.observer)(&Event::Retrying { why, after: Duration::ZERO });
     let (sender, receiver) = unbounded_channel();
-    let mut missing = missing;
-    for (number, url) in pages {
-        let Some(url) = url else { continue };
-        let why =
-            "files are gone from the server or refused: the manifest is asked for again".to_owned();
-        (session.observer)(&Event::Retrying { why, after: std::time::Duration::ZERO });
-        let page = renew(session, &url).await?;
-        for (file, error, is_gone, at) in missing.remove(&number).unwrap_or_default() {
+    for (number, missing) in pages {
+        let url = held(gathering).asked_at(number)?;
+        let page = match url {
+            Some(url) => renew(session, &url).await?,
+            None => None,
+        };
+        for Missing { file, error, is_gone, at } in missing {
+            let listed = page.as_ref().filter(|page| at < page.section(file.section).len());
             let server = &session.settings.request.server;
-            let renewed = page.as_ref().and_then(|page| {
-                let listed = at < page.section(file.section).len();
-                listed.then(|| page.wanted(file.section, at, file.index, server))
-            });
+            let renewed = listed.map(|page| page.wanted(file.section, at, file.index, server));
             match renewed.filter(|renewed| renewed.url != file.url) {
                 // Fails only if the receiver is gone, which is ours.
                 Some(renewed) => drop(sender.send(renewed)),
