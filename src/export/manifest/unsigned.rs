@@ -18,7 +18,9 @@ pub(in crate::export) fn unsigned(page: &mut Value) {
 
 /// Half of a SHA-256, which is enough to tell urls apart.
 fn hash(query: &str) -> String {
-    Sha256::digest(query.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(query.as_bytes());
+    let half = digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte));
+    format!("{half:032x}")
 }
 
 #[cfg(test)]

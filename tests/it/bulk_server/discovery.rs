@@ -9,7 +9,7 @@ use super::sign_in::TYPES;
 use super::{Shared, outcome};
 
 impl Shared {
-    pub(super) fn metadata(&self, asked: &Asked) -> Answer {
+    pub(super) fn metadata(asked: &Asked) -> Answer {
         let canonical = |what: &str| format!("http://hl7.org/fhir/uv/bulkdata/{what}");
         let operation = |name: &str| json!([{ "name": "export", "definition": canonical(&format!("OperationDefinition/{name}")) }]);
         let resource = |kind: &&str| match *kind {

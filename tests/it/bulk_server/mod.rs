@@ -103,11 +103,6 @@ impl BulkServer {
         Url::parse(&self.shared.base()).unwrap()
     }
 
-    /// The origin that plays the object store.
-    pub(crate) fn other(&self) -> Url {
-        self.shared.other.clone()
-    }
-
     /// Every request so far, in order.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.record().asked.clone()
@@ -209,7 +204,7 @@ impl Shared {
     /// What the guide says.
     async fn usual(&self, asked: &Asked) -> Answer {
         match &asked.route {
-            Route::Metadata => self.metadata(asked),
+            Route::Metadata => Self::metadata(asked),
             Route::SmartConfiguration => self.smart_configuration(asked),
             Route::Token => self.token(asked),
             Route::Groups => self.groups(asked),

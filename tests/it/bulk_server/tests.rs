@@ -189,8 +189,9 @@ async fn token(server: &BulkServer, assertion: &str, scope: &str) -> Response {
 /// Changes to a good assertion, with the status they get.
 #[test]
 fn assertions_are_verified() {
+    type Change = fn(&mut Value);
     let key = TestKey::rsa();
-    let cases: [(fn(&mut Value), u16); 8] = [
+    let cases: [(Change, u16); 8] = [
         (|_| {}, 200),
         (|c| c["exp"] = json!(c["exp"].as_i64().unwrap() + 400), 401),
         (|c| c["exp"] = json!(c["exp"].as_i64().unwrap() - 400), 401),
@@ -231,8 +232,8 @@ fn tokens_open_what_they_are_for_and_only_that() {
         let answer = request.body("grant_type=client_credentials").send().await.unwrap();
         let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         let token = answer["access_token"].as_str().unwrap();
-        let taken = kick_off(&server, "").bearer_auth(token).send().await.unwrap();
-        assert_eq!((taken.status(), server.breaches()), (StatusCode::ACCEPTED, vec![]));
+        let accepted = kick_off(&server, "").bearer_auth(token).send().await.unwrap();
+        assert_eq!((accepted.status(), server.breaches()), (StatusCode::ACCEPTED, vec![]));
 
         let server = BulkServer::start(Setup::with([patients().elsewhere()])).await;
         let listed = manifest(&server).await;

@@ -260,8 +260,10 @@ impl Bench {
             journal.unwrap_or_default().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         let state = self.state();
         let folded = state["stored"].as_array().unwrap().iter();
-        let noted = notes.iter().map(|note| &note["file"]);
-        folded.chain(noted).map(|file| file["index"].as_u64().unwrap()).collect()
+        folded
+            .chain(notes.iter().map(|note| &note["file"]))
+            .map(|file| file["index"].as_u64().unwrap())
+            .collect()
     }
 
     /// The events of the log: id and detail.

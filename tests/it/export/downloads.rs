@@ -1,5 +1,7 @@
 //! Downloads: F7, F12, F13, F15, F16, F18.
 
+use std::fmt::Write;
+
 use kiln::error::ErrorKind;
 use kiln::export::Event;
 use serde_json::json;
@@ -83,10 +85,10 @@ fn f12_a_file_that_never_comes_whole_leaves_the_others_stored() {
 }
 
 fn checksum(file: &File) -> serde_json::Value {
-    let digest = Sha256::digest(&file.body);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (mut hex, digest) = ("sha256:".to_owned(), Sha256::digest(&file.body));
+    digest.iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
     json!([
-        { "url": "https://dpc.cms.gov/checksum", "valueString": format!("sha256:{hex}") },
+        { "url": "https://dpc.cms.gov/checksum", "valueString": hex },
         { "url": "https://dpc.cms.gov/file_length", "valueDecimal": file.body.len() },
     ])
 }

@@ -92,7 +92,8 @@ fn f03_what_the_server_refuses_is_said_and_never_dropped() {
 #[test]
 fn parameters_are_sent_as_the_guide_has_them() {
     type Change = fn(&mut Settings);
-    let cases: [(&str, Change, &[(&str, &str)]); 11] = [
+    type Sent = &'static [(&'static str, &'static str)];
+    let cases: [(&str, Change, Sent); 11] = [
         ("nothing", |_| {}, &[]),
         (
             "types in one list",

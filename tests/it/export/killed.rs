@@ -79,7 +79,7 @@ async fn deleted(bench: &Bench) -> u16 {
 /// Runs the export in a process of its own, and kills it when the server got that request.
 async fn kill_when(bench: &Bench, there: &Notify, case: &str) {
     let mut process = start(&bench.server, bench.folder.path());
-    let arrived = tokio::time::timeout(Duration::from_secs(60), there.notified()).await;
+    let arrived = tokio::time::timeout(Duration::from_mins(1), there.notified()).await;
     assert!(arrived.is_ok(), "{case}: the request never came");
     // What is answered in part arrives, and other files may.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -103,6 +103,12 @@ pub(super) fn start(server: &BulkServer, folder: &Path) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// The line of the kernel's that says how much memory was in use at most: `VmHWM: 12345 kB`.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned()
+}
+
 #[test]
 #[ignore = "the process that is killed, started by the other test"]
 fn child() {
@@ -117,5 +123,6 @@ fn child() {
             ExportJob::open(settings, Path::new(&folder), Clock::System, observer).unwrap();
         job.run(|_| {}).await.unwrap();
         assert_eq!(job.finish().await.unwrap(), None);
+        println!("{}", peak_memory());
     });
 }

@@ -97,7 +97,7 @@ fn f08_a_token_refused_by_three_downloads_is_renewed_once() {
 fn f08_a_token_that_ends_within_a_file_does_not_end_the_file() {
     block_on(async {
         let setup = Setup { token_seconds: 60, ..Setup::with(two_files()) };
-        let late = Fault::Passes(std::time::Duration::from_secs(120));
+        let late = Fault::Passes(std::time::Duration::from_mins(2));
         let setup = setup.sign_in(smart()).fault(Route::file("patients"), 2..=2, late);
         let bench = Bench::new(setup).await.set(|settings| settings.parallel = 1);
         bench.stores_all().await;
