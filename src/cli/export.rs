@@ -16,7 +16,8 @@ use crate::export::{
     AttachmentSettings, AttachmentsTable, AuthSettings, Clock, Complete, ExportJob, ExportRequest,
     ExportTable, KickOff, Level, Mistake, PatientList, Secret, Settings, Span, conformance, keygen,
 };
-use crate::pipeline::{Pipeline, Progress, Source};
+use crate::flatten::Severity;
+use crate::pipeline::{Pipeline, Progress, Source, check_types};
 
 /// Performs an export into a folder, or says what it would do.
 pub(super) fn export(arguments: ExportArguments) -> Result<()> {
@@ -76,6 +77,14 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
     }
     let request = ExportRequest::from_url(&arguments.from).map_err(|m| refused(&m))?;
     let table = table(arguments, request);
+    for problem in check_types(&table.types) {
+        let hint = problem.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        let text = format!("--type: {}{hint}", problem.message);
+        match problem.severity {
+            Severity::Error => return Err(Error::new(ErrorKind::Usage, text)),
+            Severity::Warning => report::hint(&text),
+        }
+    }
     let resolved = table.resolve(Path::new(""), Timestamp::now()).map_err(|m| refused(&m))?;
     for warning in &resolved.warnings {
         report::hint(&sentence(warning));

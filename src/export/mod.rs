@@ -8,8 +8,6 @@
 //!                   every request: transport (token rule, redirects) ← auth (SMART Backend Services, Basic, …)
 //! ```
 
-#![allow(dead_code, unused_imports, unused_variables, clippy::todo)] // while it is being built
-
 mod attachments;
 mod auth;
 mod clock;

@@ -43,7 +43,16 @@ impl Exports<'_> {
     /// The export to go on with: the latest, unless the tables have its data; then a new one's folder.
     pub(super) fn current(&self, now: Timestamp) -> Result<PathBuf> {
         let latest = self.begun()?.pop().filter(|export| !export.join(LOADED).exists());
-        Ok(latest.unwrap_or_else(|| self.folder.join(now.strftime("%Y%m%dT%H%M%SZ").to_string())))
+        Ok(latest.unwrap_or_else(|| self.unused(now)))
+    }
+
+    /// A folder that is not there, and whose name sorts behind those that are.
+    fn unused(&self, now: Timestamp) -> PathBuf {
+        let name = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let again = (2..).map(|time| format!("{name}-{time:03}"));
+        let names = std::iter::once(name.clone()).chain(again);
+        let mut folders = names.map(|name| self.folder.join(name));
+        folders.find(|folder| !folder.exists()).expect("the names do not end")
     }
 
     /// Notes that a run committed an export's data, and removes older exports beyond those that are kept.
@@ -108,6 +117,8 @@ mod tests {
             exports.loaded(&current, "run", now).unwrap();
             kept = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
             assert_eq!(kept, [current], "the one before is gone");
+            let soon = exports.current(now).unwrap();
+            assert!(soon.ends_with(format!("2026010{day}T010203Z-002")), "within the same second");
         }
         assert!(kept[0].join("loaded.json").exists());
         let other = folder.join("notes");

@@ -38,7 +38,7 @@ pub use report::{
 };
 pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
-pub use source::{ExportSource, Source, base_url};
+pub use source::{ExportSource, Source, base_url, check_types};
 
 use crate::flatten::View;
 

@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::definition::Checker;
 use crate::export::{ExportTable, Mistake, Settings};
+use crate::fhir::{self, Type};
 use crate::flatten::Problem;
+use crate::suggest;
 
 /// Where resources come from.
 #[derive(Debug, Clone)]
@@ -132,6 +134,7 @@ fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) ->
             problem.hint("leave it out: a run replaces its tables by all that the export gives"),
         );
     }
+    check_types(&written.types).into_iter().for_each(|problem| checker.add(problem));
     let keep = written.keep.unwrap_or(1);
     let found = match written.resolve(checker.folder, Timestamp::now()) {
         Ok(found) => found,
@@ -144,6 +147,24 @@ fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) ->
     let folder = found.folder.unwrap_or_else(|| PathBuf::from("exports").join(name));
     let folder = checker.folder.join(folder);
     Some(Source::Export(Box::new(ExportSource { settings: found.settings, folder, keep })))
+}
+
+/// What is odd about the resource types that a server is asked for. It may have some that R4 has not; what is nearly the
+/// name of one is a slip of the pen.
+pub fn check_types(types: &[String]) -> Vec<Problem> {
+    let known = |name: &str| Type::named(name).is_some_and(Type::is_resource);
+    let unknown = types.iter().enumerate().filter(|(_, name)| !known(name));
+    let problems = unknown.map(|(i, name)| {
+        let (path, message) = (
+            format!("source.export.types[{i}]"),
+            format!("`{name}` is no resource type of FHIR R4"),
+        );
+        match suggest::nearest(name, fhir::resource_types().map(Type::name)) {
+            Some(near) => Problem::error(path, message).hint(format!("did you mean `{near}`?")),
+            None => Problem::warning(path, message),
+        }
+    });
+    problems.collect()
 }
 
 fn problem(mistake: Mistake, of: fn(String, String) -> Problem) -> Problem {

@@ -50,6 +50,7 @@ fn an_export_is_a_folder_that_can_be_flattened() {
             "Patient.00000.ndjson",
             "deleted.00000.ndjson",
             "export.json",
+            "export.lock",
             "log.ndjson",
             "manifest.json",
         ];
@@ -63,6 +64,7 @@ fn an_export_is_a_folder_that_can_be_flattened() {
         });
         let rows = rows.await.unwrap();
         assert_eq!((rows.code, rows.stdout.lines().count()), (0, 2), "{}", rows.stderr);
+        assert!(!rows.stderr.contains("not read"), "{}", rows.stderr);
 
         // Again: nothing is asked of the server, and it says the same.
         let asked = server.asked().len();
@@ -130,7 +132,10 @@ fn mistakes_are_told_before_anything_is_asked() {
     let folder = folder(&[("files.toml", "[source]\npath = \"x\"\n[warehouse]\npath = \"w\"\n")]);
     for (arguments, expected) in [
         (&["https://example.org/fhir"][..], "the export has no folder"),
-        (&["https://example.org/fhir", "--out", "o", "--type", "Pateint"], "types[0]"),
+        (
+            &["https://example.org/fhir", "--out", "o", "--type", "Pateint"],
+            "did you mean `Patient`?",
+        ),
         (&["http://example.org/fhir", "--out", "o"], "http"),
         (&["files.toml"], "the source of `files.toml` is no export"),
         (&["https://example.org/fhir", "--out", "o", "--vendor", "epik"], "did you mean `epic`?"),
