@@ -24,7 +24,7 @@
 //! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it, and the audit of an export's data: the only module that
 //!   knows the order of stages.
 //! - [`cli`]: the command line; the only module that prints.
-//! - [`error`] and [`suggest`] belong to all.
+//! - [`error`], [`suggest`] and `durable` (files that are whole or not there) belong to all.
 //!
 //! `main → cli → pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query}`. A stage imports no other
 //! stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
@@ -43,6 +43,7 @@
 //! 7. **PHI stays out** of logs and errors, and so do secrets; a token goes only where the protocol allows.
 
 pub mod cli;
+mod durable;
 pub mod error;
 pub mod export;
 pub mod fhir;

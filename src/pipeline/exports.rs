@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::source::ExportSource;
+use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::ExportState;
 
@@ -59,16 +60,11 @@ impl Exports<'_> {
     pub(super) fn loaded(&self, export: &Path, run: &str, now: Timestamp) -> Result<()> {
         let loaded = Loaded { run, at: now.to_string() };
         let text = serde_json::to_vec_pretty(&loaded).expect("two texts are JSON");
-        let (path, part) = (export.join(LOADED), export.join(".loaded.json.part"));
-        fs::write(&part, text)
-            .and_then(|()| fs::rename(&part, &path))
-            .map_err(|e| Error::io(ErrorKind::Output, "write", &path, e))?;
+        durable::write_whole(&export.join(LOADED), &text, Readers::Usual)?;
         let mut loaded: Vec<_> =
             self.begun()?.into_iter().filter(|export| export.join(LOADED).exists()).collect();
         loaded.truncate(loaded.len().saturating_sub(self.keep));
-        loaded.iter().try_for_each(|old| {
-            fs::remove_dir_all(old).map_err(|e| Error::io(ErrorKind::Output, "remove", old, e))
-        })
+        loaded.iter().try_for_each(|old| durable::remove_folder(old))
     }
 
     /// The folders that an export was begun in, oldest first.

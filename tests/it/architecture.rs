@@ -21,12 +21,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sample", &[]),
     ("warehouse", &[]),
     ("query", &[]),
+    ("durable", &[]),
     ("error", &[]),
     ("suggest", &[]),
 ];
 
 /// What all may import.
-const COMMON: &[&str] = &["error", "suggest"];
+const COMMON: &[&str] = &["durable", "error", "suggest"];
 
 /// Crates that are the business of few modules: a change of version must not reach further.
 const ONLY_IN: &[(&str, &[&str])] = &[

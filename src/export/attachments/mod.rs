@@ -26,7 +26,7 @@ use self::find::Found;
 use super::clock::Clock;
 use super::download::Downloads;
 use super::download::content::media_type;
-use super::download::folder::{self, Folder};
+use super::download::folder::Folder;
 use super::download::parts::Series;
 use super::download::persist::{Miss, Persistence};
 use super::download::target::Format;
@@ -34,6 +34,7 @@ use super::log::Log;
 use super::settings::AttachmentSettings;
 use super::state::StoredFile;
 use super::transport::Transport;
+use crate::durable::sync_folder;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Loads attachments.
@@ -128,11 +129,11 @@ impl Attachments {
         }
         let bytes = series.bytes();
         if tally.loaded > before {
-            folder::sync(&self.folder)?;
+            sync_folder(&self.folder)?;
             for staged in series.finish("ndjson")? {
                 staged.publish(&self.data)?;
             }
-            folder::sync(&self.data)?;
+            sync_folder(&self.data)?;
         }
         Ok(bytes)
     }

@@ -14,6 +14,7 @@ use std::sync::Mutex;
 
 use super::parts::Staged;
 use super::{Section, Wanted};
+use crate::durable::sync_folder;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The folder, and the files found in it that nobody has asked for yet.
@@ -72,16 +73,9 @@ impl Folder {
             std::fs::remove_file(&path)
                 .map_err(|error| Error::io(ErrorKind::Output, "remove", &path, error))?;
         }
-        sync(&self.path)?;
+        sync_folder(&self.path)?;
         Ok(names.into_iter().map(PathBuf::from).collect())
     }
-}
-
-/// What was renamed in the folder survives a power cut.
-pub(in super::super) fn sync(folder: &Path) -> Result<()> {
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Error::io(ErrorKind::Output, "write", folder, error))
 }
 
 impl Slot {

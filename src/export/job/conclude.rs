@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Complete, ExportJob};
+use crate::durable::{Readers, write_whole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::manifest::{local, text_of, unsigned};
 use crate::export::outcome::{Outcome, shown};
 use crate::export::settings::Settings;
-use crate::export::state::{ExportState, Readers, write_whole};
+use crate::export::state::ExportState;
 
 /// A line of an `error` file that is longer is not read: it would be no OperationOutcome worth reading.
 const LONGEST_LINE: u64 = 16 << 20;

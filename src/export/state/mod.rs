@@ -4,7 +4,6 @@
 //! step that is taken most, "a file is whole": those lines are appended to `export.journal`, which is folded into
 //! `export.json` at the next start and at the end.
 
-mod durable;
 mod fingerprint;
 mod store;
 #[cfg(test)]
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use durable::{Readers, write_whole};
 pub(super) use store::Store;
 
 /// The form of `export.json` that this version writes and reads.

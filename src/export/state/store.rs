@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{Readers, create_folder, output_error, write_whole};
 use super::fingerprint::{differences, fingerprint};
 use super::{ExportState, StoredFile, VERSION};
+use crate::durable::{Readers, create_folder, output_error, write_whole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::request::ExportRequest;
 
