@@ -114,19 +114,19 @@ fn private_parts(key: &str) -> Vec<String> {
 
 /// Error, chain of causes, warnings and events, also as programmers see them.
 fn said_by(outcome: &Outcome) -> String {
-    let mut said = format!("{:?} {:?}", outcome.events, outcome.warning);
+    let mut said = vec![format!("{:?} {:?}", outcome.events, outcome.warning)];
     match &outcome.result {
-        Ok(complete) => said.push_str(&format!("{:?} {complete:?}", complete.warnings)),
+        Ok(complete) => said.push(format!("{:?} {complete:?}", complete.warnings)),
         Err(error) => {
-            said.push_str(&format!("{} {error:?}", told(error)));
+            said.push(format!("{} {error:?}", told(error)));
             let mut source = std::error::Error::source(error);
             while let Some(cause) = source {
-                said.push_str(&format!(" {cause} {cause:?}"));
+                said.push(format!("{cause} {cause:?}"));
                 source = cause.source();
             }
         }
     }
-    said
+    said.join(" ")
 }
 
 /// Names of all files, and the text of those that are no data.
