@@ -140,8 +140,7 @@ fn redirects_at_home_are_followed_with_all_that_belongs_to_them() {
         (Route::KickOff, KickOff::Post),
     ] {
         block_on(async {
-            let setup =
-                Setup::with(two_files()).fault(route.clone(), 1..=1, Fault::RedirectToItself);
+            let setup = Setup::with(two_files()).fault(route.clone(), 1..=1, Fault::RedirectAtHome);
             let bench = signed_in(setup).await.set(|settings| settings.request.kick_off = kick_off);
             bench.stores_all().await;
             let asked = bench.server.of(&route);
