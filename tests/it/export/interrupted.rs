@@ -27,10 +27,17 @@ fn f19_killed_at_random_nothing_is_lost_or_doubled() {
     block_on(async {
         let clean = Bench::new(Setup::with(many())).await;
         clean.stores_all().await;
-        let bench = Bench::new(Setup { polls: 5, ..Setup::with(many()) }).await;
+        let there = Arc::new(Notify::new());
+        let setup = Setup { polls: 5, ..Setup::with(many()) };
+        let setup = setup.fault(Route::Status, 1..=1, Fault::Announce(there.clone()));
+        let bench = Bench::new(setup).await;
         let mut stored = Vec::new();
         for kill in 1..=KILLS {
             let mut process = start(&bench.server, bench.folder.path());
+            if kill == 1 {
+                // Between the kick-off's answer and its being on disk a job is lost to any client.
+                there.notified().await;
+            }
             // Not the same moment twice: the process is young at first.
             tokio::time::sleep(Duration::from_millis(40 + 37 * kill % 140)).await;
             process.kill().unwrap();
