@@ -8,8 +8,6 @@
 //!                   every request: transport (token rule, redirects) ← auth (SMART Backend Services, Basic, …)
 //! ```
 
-#![allow(dead_code, unused_imports, unused_variables, clippy::todo)] // while it is being built
-
 mod attachments;
 mod auth;
 mod clock;
@@ -25,6 +23,7 @@ mod request;
 mod retry;
 mod session;
 mod settings;
+mod standing;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -40,4 +39,5 @@ pub use settings::{
     AttachmentSettings, AttachmentsTable, AuthSettings, ExportTable, PatientList, Resolved, Secret,
     Settings, Span,
 };
+pub use standing::Standing;
 pub use state::{ExportState, StoredFile};

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder,
-    Int64Builder, ListArray, NullBufferBuilder, StringBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
+    Int32Builder, Int64Builder, ListArray, NullBufferBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -244,7 +245,11 @@ impl ValueBuilder {
 
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Text(b, _) => Arc::new(b.finish()),
+            Self::Text(b, _) => {
+                let array = b.finish();
+                *b = with_room_for(&array);
+                Arc::new(array)
+            }
             Self::Boolean(b) => Arc::new(b.finish()),
             Self::Int32(b) => Arc::new(b.finish()),
             Self::Int64(b) => Arc::new(b.finish()),
@@ -254,6 +259,12 @@ impl ValueBuilder {
             Self::Instant(b) | Self::Timestamp(b) => Arc::new(b.finish()),
         }
     }
+}
+
+/// A builder for a batch like the last, and an eighth more: growing copies all there is, and leaves room unused.
+fn with_room_for(last: &StringArray) -> StringBuilder {
+    let more = |n: usize| n + n / 8;
+    StringBuilder::with_capacity(more(last.len()), more(last.value_data().len()))
 }
 
 /// Whether there is a value, and not extensions only.

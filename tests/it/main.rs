@@ -12,6 +12,8 @@ mod crash;
 mod determinism;
 mod edge_cases;
 mod export;
+mod export_cli;
+mod export_runs;
 mod fhirpath;
 mod numbers;
 mod oracle;

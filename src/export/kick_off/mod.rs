@@ -10,15 +10,13 @@ mod tests;
 use std::time::Duration;
 
 use serde_json::json;
-use url::Url;
 
 pub(super) use self::accepted::Accepted;
-use self::accepted::server_date;
 pub(super) use self::group::group_id;
 pub(super) use self::parameters::kick_off_request;
 use self::parameters::{loggable, setting_of};
 use super::log::{LOG_VERSION, response_headers};
-use super::request::{ExportRequest, KickOff, Level};
+use super::request::{ExportRequest, KickOff};
 use super::retry::retry_after;
 use super::session::{Reply, Session};
 use super::transport::{Failure, Request, redacted};

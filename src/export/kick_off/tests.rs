@@ -4,7 +4,9 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use url::Url;
 
+use super::super::request::Level;
 use super::group::is_named;
 use super::*;
 

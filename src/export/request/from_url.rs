@@ -6,7 +6,7 @@ use super::{ExportRequest, Level, Mistake, Mistakes};
 
 impl ExportRequest {
     /// The request that `text` is the url of: `[base]/$export`, `[base]/Patient/$export`, `[base]/Group/id/$export`
-    /// with their query. A url without `$export` is taken for the base of a server, of which all patients are exported.
+    /// with their query; `$export` may be left out. Of a server whose base alone is given, all patients are exported.
     ///
     /// # Errors
     /// Mistakes in the url itself; what it asks for is checked with the settings.
@@ -67,7 +67,6 @@ fn take_level(url: &mut Url) -> Level {
     let operation = segments.pop_if(|last| matches!(*last, "$export" | "%24export")).is_some();
     let group = |s: &[&str]| s.len() >= 3 && s[s.len() - 2] == "Group";
     let level = match segments.as_slice() {
-        _ if !operation => Level::Patient,
         [.., "Patient"] => {
             segments.pop();
             Level::Patient
@@ -77,7 +76,8 @@ fn take_level(url: &mut Url) -> Level {
             segments.pop();
             Level::Group(id)
         }
-        _ => Level::System,
+        _ if operation => Level::System,
+        _ => Level::Patient,
     };
     url.set_path(&segments.join("/"));
     level

@@ -177,6 +177,8 @@ fn urls_of_requests_are_understood() {
         ("https://ehr.example/fhir/%24export", Level::System),
         ("https://ehr.example/fhir/Patient/$export", Level::Patient),
         ("https://ehr.example/fhir/Group/all/$export", Level::Group("all".into())),
+        ("https://ehr.example/fhir/Group/all", Level::Group("all".into())),
+        ("https://ehr.example/fhir/Patient", Level::Patient),
     ] {
         let found = ExportRequest::from_url(url).unwrap();
         assert_eq!((found.server.as_str(), found.level), (base, level), "{url}");

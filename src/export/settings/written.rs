@@ -92,6 +92,8 @@ pub struct ExportTable {
     pub auth: AuthSettings,
     /// Where exports are kept; the caller's business.
     pub folder: Option<PathBuf>,
+    /// How many exports are kept once their data is in the tables; the caller's business.
+    pub keep: Option<usize>,
 }
 
 /// `patients`: a list, or a file with one reference a line.

@@ -11,7 +11,7 @@ mod store;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,11 @@ pub struct StoredFile {
 }
 
 impl ExportState {
+    /// Whether an export was begun in this folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(store::STATE).is_file()
+    }
+
     /// Nothing done yet for this request.
     pub(super) fn new(request: serde_json::Value) -> Self {
         Self { version: VERSION, request, ..Self::default() }

@@ -12,7 +12,7 @@ use super::{ExportState, StoredFile, VERSION};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::request::ExportRequest;
 
-const STATE: &str = "export.json";
+pub(super) const STATE: &str = "export.json";
 const JOURNAL: &str = "export.journal";
 const LOCK: &str = "export.lock";
 
