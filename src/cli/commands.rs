@@ -32,7 +32,7 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         Command::Query(arguments) => block_on(query(arguments)),
         Command::Check(arguments) => check(&arguments),
         Command::Schema(arguments) => schema(&arguments),
-        Command::Export(arguments) => export::export(*arguments),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Keygen(arguments) => export::new_keys(&arguments),
         Command::Sample(arguments) => sample(&arguments),
     }

@@ -20,8 +20,8 @@ use crate::flatten::Severity;
 use crate::pipeline::{Pipeline, Progress, Source, check_types};
 
 /// Performs an export into a folder, or says what it would do.
-pub(super) fn export(arguments: ExportArguments) -> Result<()> {
-    let (settings, folder) = settings(&arguments)?;
+pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
+    let (settings, folder) = settings(arguments)?;
     if arguments.dry_run {
         let report = block_on(conformance(settings, Clock::System))?;
         return if arguments.json {
@@ -34,7 +34,7 @@ pub(super) fn export(arguments: ExportArguments) -> Result<()> {
         Error::new(ErrorKind::Usage, "the export has no folder").hint("name one with `--out`")
     })?;
     let progress = Progress::default();
-    let work = perform(settings, &folder, &progress, &arguments);
+    let work = perform(settings, &folder, &progress, arguments);
     let complete = Watch::start("export").over(&progress, || block_on(work))?;
     match complete {
         Some(complete) => report::exported(&complete, &folder),

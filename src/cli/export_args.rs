@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 /// `kiln export`
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // flags are
 pub struct ExportArguments {
     /// The base url of a FHIR server, the url of an export (`…/Group/7/$export?_type=Patient`), or a pipeline file
     /// whose source is an export.
@@ -137,6 +138,7 @@ pub struct SignInArguments {
 /// How it is exported.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How")]
+#[allow(clippy::struct_excessive_bools)] // flags are
 pub struct HowArguments {
     /// Whose server it is: epic, oracle, bcda, …
     #[arg(long, value_name = "NAME")]

@@ -177,7 +177,7 @@ pub(super) fn exported(complete: &Complete, folder: &Path) -> Result<()> {
     {
         match lines(section) {
             0 => {}
-            count => account.push_str(&format!("; {}", many(count, what))),
+            count => drop(write!(account, "; {}", many(count, what))),
         }
     }
     text(&format!("{account}\n"))

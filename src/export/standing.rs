@@ -132,7 +132,7 @@ mod tests {
 
     fn waiting(said: &str, percent: Option<u8>) -> Event {
         let progress = (!said.is_empty()).then(|| said.to_owned());
-        Event::Waiting { progress, percent, next: Duration::from_secs(300) }
+        Event::Waiting { progress, percent, next: Duration::from_mins(5) }
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Flow<'_> {
         let mut outcome = Outcome::new(self.views.len(), rejects);
         let mut blocks = 0;
         for inputs in parts {
-            blocks += self.part(Arc::new(inputs?), blocks, outputs, &mut outcome)?;
+            blocks += self.part(&Arc::new(inputs?), blocks, outputs, &mut outcome)?;
         }
         Ok(outcome)
     }
@@ -110,7 +110,7 @@ impl Flow<'_> {
     /// One part, after so many blocks of earlier ones; gives how many it had.
     fn part(
         &self,
-        inputs: Arc<Inputs>,
+        inputs: &Arc<Inputs>,
         before: u64,
         outputs: &[TableOutput],
         outcome: &mut Outcome,
@@ -118,8 +118,7 @@ impl Flow<'_> {
         let Self { views, input, threads, progress, .. } = *self;
         progress.total_bytes.fetch_add(inputs.total_bytes(), Ordering::Relaxed);
         let pass = Pass { inputs: inputs.clone(), input, threads, progress };
-        let mut account =
-            Account { tally: Tally::new(inputs.clone()), inputs: &inputs, views, outcome };
+        let mut account = Account { tally: Tally::new(inputs.clone()), inputs, views, outcome };
         pass.run(
             || Worker::new(self),
             |worker, block, read| worker.block(block, before, read, outputs, progress),

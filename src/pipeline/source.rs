@@ -134,16 +134,22 @@ fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) ->
             problem.hint("leave it out: a run replaces its tables by all that the export gives"),
         );
     }
-    check_types(&written.types).into_iter().for_each(|problem| checker.add(problem));
+    for problem in check_types(&written.types) {
+        checker.add(problem);
+    }
     let keep = written.keep.unwrap_or(1);
     let found = match written.resolve(checker.folder, Timestamp::now()) {
         Ok(found) => found,
         Err(mistakes) => {
-            mistakes.into_iter().for_each(|m| checker.add(problem(m, Problem::error)));
+            for mistake in mistakes {
+                checker.add(problem(mistake, Problem::error));
+            }
             return None;
         }
     };
-    found.warnings.into_iter().for_each(|m| checker.add(problem(m, Problem::warning)));
+    for warning in found.warnings {
+        checker.add(problem(warning, Problem::warning));
+    }
     let folder = found.folder.unwrap_or_else(|| PathBuf::from("exports").join(name));
     let folder = checker.folder.join(folder);
     Some(Source::Export(Box::new(ExportSource { settings: found.settings, folder, keep })))

@@ -162,8 +162,8 @@ fn keys_are_made_once_and_the_private_one_is_private() {
         assert!(!made.stdout.contains(key["d"].as_str().unwrap()));
         #[cfg(unix)]
         {
-            let mode = fs::metadata(folder.path().join("key")).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            let file = fs::metadata(folder.path().join("key")).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600);
         }
         write(folder.path(), "jwks", b"mine");
         assert_eq!(run(folder.path(), &arguments, "").code, 6, "keys are never replaced");

@@ -27,7 +27,7 @@ const MOST_TEXTS: usize = 5;
 /// Of kind `Incomplete`, if the server reported errors that the settings do not accept. The data are stored all the
 /// same.
 pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
-    let mut warnings = Vec::new();
+    let mut warnings = job.transport.authorizer().warnings();
     let transaction_time = transaction_time(&job.store.state, &mut warnings)?;
     if !job.store.state.complete {
         remove_superseded(job)?;

@@ -9,7 +9,7 @@ mod tests;
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) use self::accepted::Accepted;
 pub(super) use self::group::group_id;
@@ -54,10 +54,11 @@ pub(super) async fn kick_off(
         Ok(accepted) => {
             remember(&accepted)?;
             session.log.identify(&accepted.status_url);
-            log(session, &request, Some(&reply), None)
+            let capability = capability(session).await;
+            log(session, &request, Answer::Taken(&reply, &capability))
         }
         Err(error) => {
-            log(session, &request, Some(&reply), Some(&error))?;
+            log(session, &request, Answer::Refused(Some(&reply), &error))?;
             Err(error)
         }
     }
@@ -114,7 +115,7 @@ fn busy(reply: &Reply, request: &Request) -> Error {
 }
 
 fn failed<T>(session: Session<'_>, request: &Request, error: Error) -> Result<T> {
-    log(session, request, None, Some(&error))?;
+    log(session, request, Answer::Refused(None, &error))?;
     Err(error)
 }
 
@@ -151,27 +152,40 @@ fn refuse<T>(session: Session<'_>, reply: &Reply, request: &Request) -> Result<T
             .hint(format!("this server does not take it so: change or leave out `{setting}`")),
         None => refusal,
     };
-    log(session, request, Some(reply), Some(&error))?;
+    log(session, request, Answer::Refused(Some(reply), &error))?;
     Err(error)
 }
 
-/// `kickoff`: the fields of log version 2. Software and FHIR version are the server's, which is not asked for them.
-fn log(
-    session: Session<'_>,
-    request: &Request,
-    reply: Option<&Reply>,
-    error: Option<&Error>,
-) -> Result<()> {
+/// What the server says it is, for the log: read when the job has begun, and nothing if it does not say.
+async fn capability(session: Session<'_>) -> Value {
+    let url = session.settings.request.below("metadata");
+    session.transport.read(url, "application/fhir+json").await.unwrap_or_default()
+}
+
+/// What came of a kick-off.
+enum Answer<'a> {
+    /// A job, and the server's CapabilityStatement.
+    Taken(&'a Reply, &'a Value),
+    /// No job, for this reason.
+    Refused(Option<&'a Reply>, &'a Error),
+}
+
+/// `kickoff`: the fields of log version 2.
+fn log(session: Session<'_>, request: &Request, answer: Answer<'_>) -> Result<()> {
+    let (reply, error, server) = match answer {
+        Answer::Taken(reply, server) => (Some(reply), None, server),
+        Answer::Refused(reply, error) => (reply, Some(error), &Value::Null),
+    };
     session.log.event(
         "kickoff",
         json!({
             "exportUrl": redacted(&request.url),
             "errorCode": error.and(reply).map(|reply| reply.status.as_u16()),
             "errorBody": error.map(ToString::to_string),
-            "softwareName": null,
-            "softwareVersion": null,
-            "softwareReleaseDate": null,
-            "fhirVersion": null,
+            "softwareName": server["software"]["name"],
+            "softwareVersion": server["software"]["version"],
+            "softwareReleaseDate": server["software"]["releaseDate"],
+            "fhirVersion": server["fhirVersion"],
             "requestParameters": loggable(&session.settings.request),
             "responseHeaders": reply.map(|reply| response_headers(&reply.headers)),
             "logVersion": LOG_VERSION,
