@@ -136,7 +136,9 @@ impl Running {
                     files.push(*file);
                 }
                 Ok(Arrival::File(_)) => {}
-                Ok(Arrival::Failed(error)) => return Some(Err(error)),
+                Ok(Arrival::Failed(error)) => {
+                    return Some(Err(error.within("export", self.folder.display())));
+                }
                 Ok(Arrival::Whole(whole)) => self.whole = Some(whole),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Some(Err(broken_off())),

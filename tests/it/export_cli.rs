@@ -147,6 +147,41 @@ fn mistakes_are_told_before_anything_is_asked() {
     }
 }
 
+/// All at once, each under its key.
+#[test]
+fn mistakes_of_a_pipeline_are_told_at_once() {
+    let text = r#"
+[source.export]
+server = "https://example.org/fhir"
+level = "grup"
+types = ["Pateint", "patient"]
+since = "2026-01-01T00:00:00Z"
+elements = ["id"]
+max_wait = "soon"
+vendor = "bcda"
+
+[source.export.auth]
+kind = "smart"
+client_id = "kiln"
+key = { file = "none.pem" }
+algorithm = "HS256"
+
+[warehouse]
+path = "warehouse"
+"#;
+    let folder = folder(&[("nightly.toml", text)]);
+    let ran = run(folder.path(), &["check", "nightly.toml"], "");
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let places =
+        ["auth.algorithm", "elements", "level", "max_wait", "since", "types[0]", "types[1]"];
+    for place in places {
+        let at = format!("  at: nightly.toml: source.export.{place}\n");
+        assert!(ran.stderr.contains(&at), "{place}:\n{}", ran.stderr);
+    }
+    let mistakes = "mistakes in the definitions; nothing was read";
+    assert!(ran.stderr.contains(mistakes), "{}", ran.stderr);
+}
+
 #[test]
 fn keys_are_made_once_and_the_private_one_is_private() {
     for algorithm in ["es384", "rs384"] {

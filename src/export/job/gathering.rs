@@ -1,6 +1,6 @@
 //! What has been listed and stored so far, as pages and files come in.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -24,6 +24,8 @@ pub(super) struct Gathering<'a, F> {
     /// Gets files in the manifest's order.
     arrived: F,
     order: Order,
+    /// Where in the state each stored file is, by section and place: there may be 100,000.
+    stored_at: HashMap<(&'static str, usize), usize>,
     /// What is listed, to tell what is listed again.
     urls: HashSet<(usize, Url)>,
     /// Where each page's files begin, by section.
@@ -51,12 +53,16 @@ impl<'a, F: FnMut(&StoredFile)> Gathering<'a, F> {
             server,
             arrived,
             order: Order::default(),
+            stored_at: HashMap::new(),
             urls: HashSet::new(),
             pages: Vec::new(),
             sender: Some(sender),
             gone: Vec::new(),
             failed: Vec::new(),
         };
+        for at in 0..gathering.store.state.stored.len() {
+            gathering.remember(at);
+        }
         for index in 0..gathering.store.state.pages.len() {
             let page = gathering.page(index)?;
             gathering.begin_page();
@@ -115,9 +121,8 @@ impl<'a, F: FnMut(&StoredFile)> Gathering<'a, F> {
     pub(super) fn loaded(&mut self, loaded: Loaded) -> Result<()> {
         match loaded {
             Loaded::Stored(file) => {
-                let section = SECTIONS.into_iter().find(|s| s.name() == file.section);
                 self.store.stored(file.clone())?;
-                if let Some(section) = section {
+                if let Some(section) = self.remember(self.store.state.stored.len() - 1) {
                     self.order.arrived(section, file.index);
                 }
                 (self.observer)(&Event::Stored(file));
@@ -204,19 +209,22 @@ impl<'a, F: FnMut(&StoredFile)> Gathering<'a, F> {
         files
     }
 
+    /// Notes where a stored file is; says of which section it is.
+    fn remember(&mut self, at: usize) -> Option<Section> {
+        let file = &self.store.state.stored[at];
+        let section = SECTIONS.into_iter().find(|s| s.name() == file.section)?;
+        self.stored_at.insert((section.name(), file.index), at);
+        Some(section)
+    }
+
     fn stored(&self, section: Section, index: usize) -> Option<&StoredFile> {
-        let stored = &self.store.state.stored;
-        stored.iter().find(|file| file.index == index && file.section == section.name())
+        self.stored_at.get(&(section.name(), index)).map(|at| &self.store.state.stored[*at])
     }
 
     fn hand_over(&mut self) {
         for (section, index) in self.order.ready() {
-            let stored = &self.store.state.stored;
-            // Newest first: it is mostly the one that just came.
-            let file =
-                stored.iter().rev().find(|f| f.index == index && f.section == section.name());
-            if let Some(file) = file {
-                (self.arrived)(file);
+            if let Some(at) = self.stored_at.get(&(section.name(), index)) {
+                (self.arrived)(&self.store.state.stored[*at]);
             }
         }
     }
