@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     Packed(Packing),
     /// 307 to the presigned url of the same file at the other origin.
     RedirectElsewhere,
+    /// 307 to another spelling of the url, at the own origin.
+    RedirectAtHome,
     /// 307 to the url itself, for ever.
     RedirectToItself,
     /// No answer ever.
@@ -132,6 +134,7 @@ impl Fault {
             Self::Stalls(percent) => framed(Framing::Stalled(length * percent / 100)),
             Self::Packed(packing) => packing.pack(answer),
             Self::RedirectElsewhere => redirect(&elsewhere(shared, asked)),
+            Self::RedirectAtHome => redirect(&format!("{}{}", shared.own, asked.url)),
             Self::RedirectToItself => redirect(&format!("{}{}", shared.own, &asked.url[1..])),
             _ => answer,
         }

@@ -45,7 +45,7 @@ impl Shared {
             return answer;
         }
         let gone = || outcome(410, "error", "deleted", "the link has expired");
-        match self.setup.files.iter().find(|file| file.name == name) {
+        match self.names.get(name).map(|at| &self.setup.files[*at]) {
             None => outcome(404, "error", "not-found", "there is no such file"),
             Some(file) if file.section != Section::Attachment && self.expired(asked) => gone(),
             Some(file) => Answer::text(200, file.content_type, self.placed(&file.body)),

@@ -58,6 +58,8 @@ enum Origin {
 /// What all requests share.
 struct Shared {
     setup: Setup,
+    /// Places of files, by name; the first counts.
+    names: BTreeMap<String, usize>,
     own: Url,
     other: Url,
     record: Mutex<Record>,
@@ -85,7 +87,9 @@ impl BulkServer {
     /// Starts it.
     pub(crate) async fn start(setup: Setup) -> Self {
         let (own, other) = (listen().await, listen().await);
+        let places = setup.files.iter().enumerate().rev();
         let shared = Arc::new(Shared {
+            names: places.map(|(at, file)| (file.name.clone(), at)).collect(),
             setup,
             own: origin_of(&own),
             other: origin_of(&other),

@@ -143,7 +143,7 @@ impl Bench {
             warning = job.finish().await?;
             Ok(complete)
         };
-        let result = tokio::time::timeout(seconds(90), work).await.expect("exports end");
+        let result = tokio::time::timeout(seconds(300), work).await.expect("exports end");
         let events = events.lock().unwrap().clone();
         let waits = self.time.waits()[before..].to_vec();
         Outcome { result, arrived, events, waits, warning }

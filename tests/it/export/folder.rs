@@ -1,13 +1,14 @@
 //! The folder: who holds it, what it is for, and what happens when it cannot be written (F29).
 
 use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 
 use kiln::error::{ErrorKind, Result};
 use kiln::export::{Clock, Event, ExportJob};
+use tokio::process::Command;
 
 use super::bench::{Bench, patients, two_files};
+use super::killed::arguments;
 use crate::bulk_server::{Route, Setup};
 use crate::support::block_on;
 
@@ -79,15 +80,13 @@ fn f29_a_full_disk() {
     block_on(async {
         let files = [patients("a", 10), patients("large", 60_000), patients("c", 10)];
         let bench = Bench::new(Setup::with(files)).await;
-        let child = std::env::current_exe().unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -f 1000; trap '' XFSZ; exec \"$0\" --exact export::killed::child --ignored --nocapture"]);
-        command.arg(child).env("KILN_TEST_EXPORT_URL", bench.server.base().as_str());
-        command.env("KILN_TEST_EXPORT_FOLDER", bench.folder.path());
-        let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
-        assert!(!done.status.success(), "{said}");
-        assert!(said.contains("Output"), "{said}");
+        command.args(["-c", "ulimit -f 1000; trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(env!("CARGO_BIN_EXE_kiln"));
+        command.args(arguments(&bench.server, bench.folder.path()));
+        let done = command.output().await.unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(6), "{said}");
         assert_eq!(bench.server.count(&Route::file("large")), 1, "no other attempt helps");
         assert_eq!(bench.server.count(&Route::Delete), 0);
         let left = bench.parts();

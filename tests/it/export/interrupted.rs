@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::bench::{Bench, conditions, patients};
-use super::killed::{start, succeed};
+use super::killed::{arguments, start, succeed};
 use crate::bulk_server::{Fault, File, Route, Setup};
 use crate::support::block_on;
 
@@ -27,10 +28,17 @@ fn f19_killed_at_random_nothing_is_lost_or_doubled() {
     block_on(async {
         let clean = Bench::new(Setup::with(many())).await;
         clean.stores_all().await;
-        let bench = Bench::new(Setup { polls: 5, ..Setup::with(many()) }).await;
+        let there = Arc::new(Notify::new());
+        let setup = Setup { polls: 5, ..Setup::with(many()) };
+        let setup = setup.fault(Route::Status, 1..=1, Fault::Announce(there.clone()));
+        let bench = Bench::new(setup).await;
         let mut stored = Vec::new();
         for kill in 1..=KILLS {
             let mut process = start(&bench.server, bench.folder.path());
+            if kill == 1 {
+                // Between the kick-off's answer and its being on disk a job is lost to any client.
+                there.notified().await;
+            }
             // Not the same moment twice: the process is young at first.
             tokio::time::sleep(Duration::from_millis(40 + 37 * kill % 140)).await;
             process.kill().unwrap();
@@ -103,6 +111,36 @@ fn f29_interrupted_work_can_be_cancelled_or_taken_up() {
             drop(job);
             bench.stores_all().await;
             assert_eq!(bench.server.count(&Route::KickOff), 1 + usize::from(cancel), "{route:?}");
+        });
+    }
+}
+
+/// Ctrl-C by the terminal: the job runs on, unless it is to be given up.
+#[cfg(unix)]
+#[test]
+fn f29_ctrl_c_ends_the_program_and_not_the_job() {
+    for give_up in [false, true] {
+        block_on(async {
+            let there = Arc::new(Notify::new());
+            let setup = Setup::with([patients("a", 5), conditions("b", 5)])
+                .fault(Route::Status, 2..=2, Fault::Announce(there.clone()))
+                .fault(Route::Status, 2..=2, Fault::Silent);
+            let bench = Bench::new(setup).await;
+            let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+            command.args(arguments(&bench.server, bench.folder.path()));
+            if give_up {
+                command.arg("--cancel-on-interrupt");
+            }
+            let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            there.notified().await;
+            let id = process.id().unwrap().to_string();
+            std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
+            let done = process.wait_with_output().await.unwrap();
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert_eq!(done.status.code(), Some(if give_up { 0 } else { 9 }), "{said}");
+            assert_eq!(bench.server.count(&Route::Delete), usize::from(give_up));
+            succeed(&bench, "after Ctrl-C").await;
+            assert_eq!(bench.server.count(&Route::KickOff), 1 + usize::from(give_up));
         });
     }
 }

@@ -240,3 +240,23 @@ fn f22_the_kick_off_is_dated_by_the_server() {
         assert_eq!(kicked_off, START.parse::<jiff::Timestamp>().unwrap() + ahead);
     });
 }
+
+/// What a server says of itself is for the log alone.
+#[test]
+fn a_server_that_says_nothing_of_itself_is_exported_all_the_same() {
+    let said = [
+        Fault::Silent,
+        Fault::Instead(Answer::new(500)),
+        Fault::Instead(Answer::text(200, "text/html", "<html>")),
+        Fault::Instead(Answer::text(200, "application/json", "[1]")),
+    ];
+    for fault in said {
+        block_on(async {
+            let setup = Setup::with(two_files()).fault(Route::Metadata, 1..=99, fault);
+            let bench =
+                Bench::new(setup).await.set(|s| s.timeout = std::time::Duration::from_millis(300));
+            bench.stores_all().await;
+            assert!(bench.server.count(&Route::Metadata) <= 1, "nobody insists");
+        });
+    }
+}

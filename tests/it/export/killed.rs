@@ -1,19 +1,15 @@
-//! Killed at every stage and started again: F19, with a real process.
+//! Killed at every stage and started again: F19, with the program itself.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln::export::{Clock, ExportJob};
 use tokio::sync::Notify;
 
-use super::bench::{Bench, conditions, patients, settings};
-use crate::bulk_server::{BulkServer, Fault, File, Route, Setup, SignIn};
+use super::bench::{Bench, conditions, patients};
+use crate::bulk_server::{BulkServer, Fault, File, Route, Setup};
 use crate::support::block_on;
-
-const URL: &str = "KILN_TEST_EXPORT_URL";
-const FOLDER: &str = "KILN_TEST_EXPORT_FOLDER";
 
 fn files() -> [File; 3] {
     [patients("a", 2000), conditions("b", 3000), patients("c", 50)]
@@ -95,34 +91,17 @@ pub(super) async fn succeed(bench: &Bench, case: &str) {
     assert!(done.status.success(), "{case}: {said}\n{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// This binary with [`child`] alone.
+/// The program, with waits that a test can stand, and one file at a time.
 pub(super) fn start(server: &BulkServer, folder: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "export::killed::child", "--ignored", "--nocapture"]);
-    command.env(URL, server.base().as_str()).env(FOLDER, folder);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    command.args(arguments(server, folder));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The line of the kernel's that says how much memory was in use at most: `VmHWM: 12345 kB`.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned()
-}
-
-#[test]
-#[ignore = "the process that is killed, started by the other test"]
-fn child() {
-    let (Ok(url), Some(folder)) = (std::env::var(URL), std::env::var_os(FOLDER)) else { return };
-    block_on(async {
-        let mut settings = settings(&url.parse().unwrap(), &SignIn::Nobody);
-        settings.poll = (Duration::from_millis(10), Duration::from_millis(20));
-        settings.timeout = Duration::from_secs(30);
-        settings.parallel = 1;
-        let observer = Arc::new(|_: &_| {});
-        let mut job =
-            ExportJob::open(settings, Path::new(&folder), Clock::System, observer).unwrap();
-        job.run(|_| {}).await.unwrap();
-        assert_eq!(job.finish().await.unwrap(), None);
-        println!("{}", peak_memory());
-    });
+/// What follows `kiln` on the command line.
+pub(super) fn arguments(server: &BulkServer, folder: &Path) -> Vec<String> {
+    let flags = ["--poll-min", "10ms", "--poll-max", "20ms", "--parallel", "1", "--out"];
+    let base = server.base().to_string();
+    let words = ["export", &base].into_iter().chain(flags).chain(folder.to_str());
+    words.map(str::to_owned).collect()
 }

@@ -41,6 +41,9 @@ fn a_good_export_is_told_from_kick_off_to_end() {
         assert!(kick_off["exportUrl"].as_str().unwrap().contains("/Patient/$export"));
         assert_eq!((&kick_off["errorCode"], &kick_off["logVersion"]), (&Value::Null, &"2".into()));
         assert_eq!(kick_off["requestParameters"]["_type"], "Patient,Condition");
+        let server = ["softwareName", "softwareVersion", "softwareReleaseDate", "fhirVersion"];
+        let server = server.map(|key| kick_off[key].as_str().unwrap());
+        assert_eq!(server, ["Faulty Bulk Data", "0.9", "2026-01-02", "4.0.1"]);
         assert_eq!(detail(&log, "manifest_complete")["totalOutputFileCount"], 2);
         let file = detail(&log, "download_complete");
         assert_eq!(

@@ -41,7 +41,7 @@ fn f21_manifests_of_all_forms() {
         }),
         ("an extension", |m| m["extension"] = json!({ "http://example.org/x": { "a": [1] } })),
         ("extensions", |m| {
-            m["extension"] = json!([{ "url": "http://example.org/x", "valueString": "y" }])
+            m["extension"] = json!([{ "url": "http://example.org/x", "valueString": "y" }]);
         }),
         ("unknown keys", |m| {
             m["JobID"] = json!(7);

@@ -5,6 +5,7 @@ mod bench;
 mod conformance;
 mod content;
 mod downloads;
+mod finish;
 mod folder;
 mod gzip;
 mod interrupted;

@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use kiln::export::AttachmentSettings;
+use kiln::export::{AttachmentSettings, Clock};
 use serde_json::json;
 
 use super::bench::{Bench, Outcome, conditions, raw, secret, told};
 use crate::bulk_server::{
-    Answer, CLIENT_SECRET, Fault, File, Route, SIGNATURE, Section, Setup, SignIn, TestKey,
-    VENDOR_HEADER, outcome,
+    Answer, BulkServer, CLIENT, CLIENT_SECRET, Fault, File, Route, SIGNATURE, Section, Setup,
+    SignIn, TestKey, VENDOR_HEADER, outcome,
 };
 use crate::support::block_on;
 
@@ -102,6 +102,41 @@ fn f30_secrets_stay_secret() {
     }
 }
 
+/// The program tells no more than the library, on a terminal or not.
+#[test]
+fn f30_the_program_tells_no_secret() {
+    block_on(async {
+        for (name, setup) in scenarios() {
+            if ["a silent server", "a cut file"].contains(&name) {
+                continue; // Real waits, and nothing else to tell.
+            }
+            let key = TestKey::ec();
+            let setup = setup.sign_in(SignIn::Smart(vec![key.clone()]));
+            let setup = Setup { clock: Clock::System, files_need_token: false, ..setup };
+            let server = BulkServer::start(setup).await;
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("key.jwk");
+            std::fs::write(&file, &key.private).unwrap();
+            let base = server.base().to_string();
+            let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+            command.args(["export", &base, "--type", "Patient,Condition", "--out", "out"]);
+            command.args(["--poll-min", "1ms", "--poll-max", "5ms", "--attachments", "all"]);
+            command.args(["--client-id", CLIENT, "--key"]).arg(&file);
+            let header = format!("{VENDOR_HEADER}=KILN_TEST_VENDOR");
+            command.args(["--header-env", &header]).env("KILN_TEST_VENDOR", VENDOR_SECRET);
+            let done = command.current_dir(folder.path()).output().await.unwrap();
+            let said = [&*done.stdout, &*done.stderr].map(String::from_utf8_lossy).concat();
+            assert!(!said.is_empty(), "{name}");
+            let mut secrets = server.secrets();
+            secrets.extend(private_parts(&key.private));
+            secrets.extend([SIGNATURE, PHI, VENDOR_SECRET].map(str::to_owned));
+            for secret in secrets {
+                assert!(!said.contains(&secret), "{name}: `{secret}` in {said}");
+            }
+        }
+    });
+}
+
 /// Lines of a PEM, or private members of a JWK.
 fn private_parts(key: &str) -> Vec<String> {
     match serde_json::from_str::<serde_json::Value>(key) {
@@ -114,19 +149,19 @@ fn private_parts(key: &str) -> Vec<String> {
 
 /// Error, chain of causes, warnings and events, also as programmers see them.
 fn said_by(outcome: &Outcome) -> String {
-    let mut said = format!("{:?} {:?}", outcome.events, outcome.warning);
+    let mut said = vec![format!("{:?} {:?}", outcome.events, outcome.warning)];
     match &outcome.result {
-        Ok(complete) => said.push_str(&format!("{:?} {complete:?}", complete.warnings)),
+        Ok(complete) => said.push(format!("{:?} {complete:?}", complete.warnings)),
         Err(error) => {
-            said.push_str(&format!("{} {error:?}", told(error)));
+            said.push(format!("{} {error:?}", told(error)));
             let mut source = std::error::Error::source(error);
             while let Some(cause) = source {
-                said.push_str(&format!(" {cause} {cause:?}"));
+                said.push(format!("{cause} {cause:?}"));
                 source = cause.source();
             }
         }
     }
-    said
+    said.join(" ")
 }
 
 /// Names of all files, and the text of those that are no data.

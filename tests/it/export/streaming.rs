@@ -5,9 +5,8 @@ use std::sync::Arc;
 use kiln::export::{Clock, Event, ExportJob};
 use tokio::sync::{Barrier, Notify};
 
-use super::bench::{Bench, conditions, patients, raw};
-use super::killed::start;
-use crate::bulk_server::{Fault, File, Route, Setup};
+use super::bench::{Bench, conditions, patients, raw, settings};
+use crate::bulk_server::{Fault, File, Route, Setup, SignIn};
 use crate::support::block_on;
 
 /// The second file is not sent before the first was handed over.
@@ -72,13 +71,33 @@ fn f17_long_lines_need_little_memory() {
     });
 }
 
-/// The most memory in use while a file was exported, in kB; 0 where the system does not tell.
+const URL: &str = "KILN_TEST_EXPORT_URL";
+
+/// The most memory in use while a file was exported by [`child`], in kB; 0 where the system does not tell.
 async fn peak(file: File) -> u64 {
-    let bench = Bench::new(Setup::with([file])).await;
-    let process = start(&bench.server, bench.folder.path());
-    let done = tokio::task::spawn_blocking(|| process.wait_with_output()).await.unwrap().unwrap();
+    let bench = Bench::new(Setup { polls: 0, ..Setup::with([file]) }).await;
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "export::streaming::child", "--ignored", "--nocapture"]);
+    let done = command.env(URL, bench.server.base().as_str()).output().await.unwrap();
     assert!(done.status.success());
     let said = String::from_utf8(done.stdout).unwrap();
     let line = said.split("VmHWM:").nth(1).and_then(|rest| rest.split_whitespace().next());
     line.map_or(0, |kilobytes| kilobytes.parse().unwrap())
+}
+
+/// Says at the end what the kernel says: `VmHWM: 12345 kB`. (What `wait4` tells of a child is at least what its parent
+/// had in use when it began.)
+#[test]
+#[ignore = "a process of its own, started by the other test"]
+fn child() {
+    let Ok(url) = std::env::var(URL) else { return };
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&url.parse().unwrap(), &SignIn::Nobody);
+        let observer = Arc::new(|_: &Event| {});
+        let mut job = ExportJob::open(settings, folder.path(), Clock::System, observer).unwrap();
+        job.run(|_| {}).await.unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
+    });
 }

@@ -1,7 +1,7 @@
 //! The token goes only where it belongs: F10 and F11. The server counts what came where it must not as a breach.
 
 use kiln::error::ErrorKind;
-use kiln::export::AttachmentSettings;
+use kiln::export::{AttachmentSettings, KickOff};
 
 use super::bench::{Bench, conditions, patients, raw, secret, two_files};
 use crate::bulk_server::{
@@ -128,5 +128,39 @@ fn plain_http_to_other_hosts_is_refused_before_anything_is_sent() {
         );
         assert!(super::bench::told(&error).contains("http"), "{error}");
         assert_eq!(bench.server.asked().len(), 0);
+    });
+}
+
+/// Redirects at the own origin keep the token: of polls, of the kick-off by GET and by POST.
+#[test]
+fn redirects_at_home_are_followed_with_all_that_belongs_to_them() {
+    for (route, kick_off) in [
+        (Route::Status, KickOff::Get),
+        (Route::KickOff, KickOff::Get),
+        (Route::KickOff, KickOff::Post),
+    ] {
+        block_on(async {
+            let setup = Setup::with(two_files()).fault(route.clone(), 1..=1, Fault::RedirectAtHome);
+            let bench = signed_in(setup).await.set(|settings| settings.request.kick_off = kick_off);
+            bench.stores_all().await;
+            let asked = bench.server.of(&route);
+            assert!(asked.iter().all(|a| a.signed_in() && !a.header(VENDOR_HEADER).is_empty()));
+            assert!(asked.iter().all(|a| a.body == asked[0].body), "{kick_off:?}");
+        });
+    }
+}
+
+/// A manifest that does not say whether files want the token: they get it at home, and nowhere else.
+#[test]
+fn without_requires_access_token_the_origin_decides() {
+    block_on(async {
+        let setup = Setup::with([patients("near", 5), conditions("far", 5).elsewhere()]);
+        let silent: fn(&mut serde_json::Value) = |manifest| {
+            manifest.as_object_mut().unwrap().remove("requiresAccessToken").unwrap();
+        };
+        let setup = Setup { files_need_token: true, ..setup };
+        let bench = signed_in(setup.fault(Route::Status, 3..=3, Fault::Json(silent))).await;
+        bench.stores_all().await;
+        assert!(bench.server.of(&Route::file("near"))[0].signed_in());
     });
 }
