@@ -163,6 +163,7 @@ async fn capability(session: Session<'_>) -> Value {
 }
 
 /// What came of a kick-off.
+#[derive(Clone, Copy)]
 enum Answer<'a> {
     /// A job, and the server's CapabilityStatement.
     Taken(&'a Reply, &'a Value),

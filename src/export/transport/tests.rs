@@ -127,7 +127,7 @@ fn never_from_https_to_http() {
         ("https://a.example/other", true),
         ("https://b.example/file", true),
     ] {
-        let hop = wire::redirect_for_tests(&request, target.parse().unwrap());
+        let hop = wire::redirect_for_tests(&request, &target.parse().unwrap());
         assert_eq!(hop.is_ok(), allowed, "{target}");
     }
 }

@@ -275,7 +275,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 /// Whether a 307 from a request to `target` is followed.
 #[cfg(test)]
-pub(super) fn redirect_for_tests(request: &Request, target: Url) -> Result<(), Failure> {
+pub(super) fn redirect_for_tests(request: &Request, target: &Url) -> Result<(), Failure> {
     let hop = Hop::first(request, Along::Nothing);
-    hop.redirected(StatusCode::TEMPORARY_REDIRECT, &target).map(|_| ())
+    hop.redirected(StatusCode::TEMPORARY_REDIRECT, target).map(|_| ())
 }
