@@ -23,6 +23,13 @@ pub enum ErrorKind {
     Query,
     /// The warehouse on disk contradicts itself. Exit code 8.
     Warehouse,
+    /// A server could not for now: unreachable, overloaded, still at work. The same command, later, goes on. Exit code 9.
+    TryLater,
+    /// A server refuses: sign-in, permission, a parameter. The configuration has to change. Exit code 10.
+    Refused,
+    /// An export came with errors of the server, or files that are not what was announced; what is good is kept. Exit
+    /// code 11.
+    Incomplete,
 }
 
 impl ErrorKind {
@@ -36,6 +43,9 @@ impl ErrorKind {
             Self::Output => 6,
             Self::Query => 7,
             Self::Warehouse => 8,
+            Self::TryLater => 9,
+            Self::Refused => 10,
+            Self::Incomplete => 11,
         }
     }
 }

@@ -13,6 +13,7 @@
 //! # The modules, in the order data passes them
 //!
 //! - [`sample`]: a synthetic population, written as a server would export it.
+//! - [`export`]: performs a Bulk Data export: kick-off, polling, files; goes on wherever it was stopped.
 //! - [`ingest`]: files → splits → blocks of lines → parsed tapes; every line ends as a resource, a reject or a blank.
 //! - [`fhir`]: the R4 element table: which elements a type has, of which types, whether they repeat; and what the text
 //!   of a Reference points at.
@@ -23,9 +24,9 @@
 //! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it, and the audit of an export's data: the only module that
 //!   knows the order of stages.
 //! - [`cli`]: the command line; the only module that prints.
-//! - [`error`] and [`suggest`] belong to all.
+//! - [`error`], [`suggest`] and `durable` (files that are whole or not there) belong to all.
 //!
-//! `main → cli → pipeline → {sample, ingest, flatten → fhirpath → fhir, warehouse, query}`. A stage imports no other
+//! `main → cli → pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query}`. A stage imports no other
 //! stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
 //! (`tests/it/architecture.rs`).
 //!
@@ -39,10 +40,12 @@
 //! 5. **Lossless by default.** Text is as written, `1.50` stays `1.50`; what a typed column cannot hold is null and
 //!    counted, and so is a reference that has no key.
 //! 6. **Checked before the first byte.** Mistakes in pipelines, views and queries are refused at load, with their place.
-//! 7. **PHI stays out** of logs and errors.
+//! 7. **PHI stays out** of logs and errors, and so do secrets; a token goes only where the protocol allows.
 
 pub mod cli;
+mod durable;
 pub mod error;
+pub mod export;
 pub mod fhir;
 pub mod fhirpath;
 pub mod flatten;

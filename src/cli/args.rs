@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::export_args::{ExportArguments, KeygenArguments};
 use crate::pipeline::{MaxRejects, base_url};
 use crate::query::Format;
 
@@ -18,7 +19,8 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done · 1 a bug · 2 the command line · 3 a wrong definition or query · 4 the input · \
-5 too many rejects · 6 the output · 7 a query failed while running · 8 the warehouse is damaged
+5 too many rejects · 6 the output · 7 a query failed while running · 8 the warehouse is damaged · \
+9 a server could not for now · 10 a server refuses · 11 an export came with errors
 
 Try it: kiln demo";
 
@@ -54,6 +56,15 @@ pub enum Command {
   kiln schema patient my_view.json
   kiln schema --ddl postgres patient")]
     Schema(SchemaArguments),
+    /// Perform a Bulk Data export: ask a server, wait, load the files; killed, it goes on with the same command.
+    #[command(after_help = "Examples:
+  kiln export --dry-run https://example.org/fhir
+  kiln export https://example.org/fhir/Group/7/\\$export --out export --type Patient,Condition \\
+      --client-id kiln --key private.jwk
+  kiln export pipelines/nightly.toml")]
+    Export(Box<ExportArguments>),
+    /// Make a key pair for SMART Backend Services, and the public JWKS to register.
+    Keygen(KeygenArguments),
     /// Write a synthetic population as a server would export it.
     #[command(after_help = "Example: kiln sample --patients 1000 --seed 7 export/")]
     Sample(SampleArguments),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::io::{self, BufWriter, IsTerminal};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::args::{
@@ -11,7 +12,7 @@ use super::args::{
 };
 use super::progress::Watch;
 use super::prompt::{self, PromptOptions};
-use super::{ddl, report};
+use super::{ddl, export, report};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
@@ -31,12 +32,14 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         Command::Query(arguments) => block_on(query(arguments)),
         Command::Check(arguments) => check(&arguments),
         Command::Schema(arguments) => schema(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Keygen(arguments) => export::new_keys(&arguments),
         Command::Sample(arguments) => sample(&arguments),
     }
 }
 
 /// The runtime that DataFusion and delta-rs need; commands without them start none.
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let failed = |e| Error::new(ErrorKind::Output, format!("cannot start threads: {e}"));
     runtime.map_err(failed)?.block_on(work)
@@ -57,7 +60,7 @@ fn run_pipeline(arguments: &RunArguments) -> Result<()> {
 }
 
 /// Shows what was found; errors end the command.
-fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Result<T> {
+pub(super) fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Result<T> {
     match loaded {
         Ok((found, warnings)) => {
             report::findings(&warnings);
@@ -136,8 +139,9 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
         threads,
         progress: &progress,
     };
+    let input = iter::once(Ok(inputs));
     let outcome = Watch::start("flatten")
-        .over(&progress, || pipeline::flatten(&flow, inputs, outputs, arguments.max_rejects))?;
+        .over(&progress, || pipeline::flatten(&flow, input, outputs, arguments.max_rejects))?;
     report::flattened(&outcome, &views);
     Ok(())
 }

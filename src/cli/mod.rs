@@ -3,6 +3,8 @@
 mod args;
 mod commands;
 mod ddl;
+mod export;
+mod export_args;
 mod progress;
 mod prompt;
 mod report;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(super) struct Watch {
     bar: ProgressBar,
     name: String,
     started: Instant,
+    /// The plain line written last.
+    told: Mutex<String>,
 }
 
 impl Watch {
@@ -33,7 +36,7 @@ impl Watch {
             bar.set_style(style);
         }
         bar.set_message(name.to_owned());
-        Self { bar, name: name.to_owned(), started: Instant::now() }
+        Self { bar, name: name.to_owned(), started: Instant::now(), told: Mutex::default() }
     }
 
     /// Runs `work` while a thread shows its progress.
@@ -59,6 +62,11 @@ impl Watch {
     }
 
     fn show(&self, progress: &Progress, terminal: bool) {
+        if let Some(standing) = progress.standing() {
+            let rows = progress.rows.load(Ordering::Relaxed);
+            let rows = if rows > 0 { format!("; {rows} rows") } else { String::new() };
+            return self.show_export(&format!("{standing}{rows}"), terminal);
+        }
         let total = progress.total_bytes.load(Ordering::Relaxed);
         let (bytes, rows) =
             (progress.bytes.load(Ordering::Relaxed), progress.rows.load(Ordering::Relaxed));
@@ -74,6 +82,22 @@ impl Watch {
                 "{name}: {done} % of {} MB, {rows} rows, {rate:.0} MB/s",
                 total / 1_000_000
             ));
+        }
+    }
+    /// Where an export stands; elsewhere than on a terminal only what is news.
+    fn show_export(&self, standing: &str, terminal: bool) {
+        let text = format!("{}: {standing}", self.name);
+        if terminal {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {prefix}") {
+                self.bar.set_style(style);
+            }
+            self.bar.set_message(text);
+            return self.bar.tick();
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != text {
+            report::plain(&text);
+            *told = text;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::Complete;
 use crate::flatten::{Severity, View};
 use crate::pipeline::{
     AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
@@ -154,6 +155,44 @@ pub(super) fn sampled(folder: &Path, resources: usize, files: usize, bytes: u64)
     let megabytes = bytes as f64 / 1e6;
     let (resources, files) = (many(resources as u64, "resource"), many(files as u64, "file"));
     text(&format!("{resources} in {files}, {megabytes:.1} MB, in `{}`\n", folder.display()))
+}
+
+/// An export that is whole.
+pub(super) fn exported(complete: &Complete, folder: &Path) -> Result<()> {
+    warnings(&complete.warnings);
+    let stored = &complete.state.stored;
+    let lines = |section: &str| -> u64 {
+        stored.iter().filter(|file| file.section == section).map(|file| file.lines).sum()
+    };
+    let bytes: u64 = stored.iter().map(|file| file.bytes).sum();
+    let mut account = format!(
+        "{} in {}, {:.1} MB, as of {}, in {}",
+        many(lines("output"), "resource"),
+        many(stored.len() as u64, "file"),
+        bytes as f64 / 1e6,
+        complete.transaction_time,
+        folder.display()
+    );
+    for (section, what) in [("deleted", "Bundle of deletions"), ("error", "message of the server")]
+    {
+        match lines(section) {
+            0 => {}
+            count => drop(write!(account, "; {}", many(count, what))),
+        }
+    }
+    text(&format!("{account}\n"))
+}
+
+/// A key pair that was made.
+pub(super) fn keys_made(kid: &str, private: &Path, public: &Path) -> Result<()> {
+    let (private, public) = (private.display(), public.display());
+    text(&format!("key {kid}\nprivate: {private} (keep it)\npublic:  {public} (register it)\n"))
+}
+
+/// A report as JSON.
+pub(super) fn json(report: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_string_pretty(report).expect("a report is plain data");
+    text(&format!("{json}\n"))
 }
 
 /// The account of a run.

@@ -101,8 +101,16 @@ pub fn discover(inputs: &[String]) -> Result<Inputs> {
     Ok(discovery.inputs)
 }
 
-/// The log that Bulk Data clients leave beside the files they export; no resources in it.
-const EXPORT_LOG: &str = "log.ndjson";
+/// What Bulk Data clients, ours among them, keep beside the files they export; no resources in it.
+const BOOKKEEPING: [&str; 5] =
+    ["log.ndjson", EXPORT_STATE, "export.journal", "export.lock", "loaded.json"];
+
+/// What Kiln's own client remembers of an export; the manifest comes beside it when all files are there.
+const EXPORT_STATE: &str = "export.json";
+
+fn is_bookkeeping(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| BOOKKEEPING.iter().any(|own| name == *own))
+}
 
 /// The state of one [`discover`].
 #[derive(Default)]
@@ -168,6 +176,11 @@ impl Discovery {
         {
             return self.manifest(manifest);
         }
+        if directory.join(EXPORT_STATE).is_file() {
+            let message = format!("the export in `{}` is not whole", directory.display());
+            return Err(Error::new(ErrorKind::Input, message)
+                .hint("let `kiln export` go on with it, or name the files that are to be read"));
+        }
         for path in visible(directory)? {
             self.matched(&path)?;
         }
@@ -181,11 +194,8 @@ impl Discovery {
             return self.directory(path);
         }
         match kind_by_name(path) {
-            (Some(format), compression)
-                if path.file_name().is_some_and(|name| name != EXPORT_LOG) =>
-            {
-                self.take(&found, format, compression, None)
-            }
+            _ if is_bookkeeping(path) => Ok(()),
+            (Some(format), compression) => self.take(&found, format, compression, None),
             _ => {
                 self.inputs.ignored.push(path.to_owned());
                 Ok(())
@@ -209,7 +219,8 @@ impl Discovery {
         let beside = visible(manifest.path.parent().unwrap_or(Path::new(".")))?;
         let unlisted = beside
             .into_iter()
-            .filter(|path| !listed.contains(path.as_path()) && *path != manifest.path);
+            .filter(|path| !listed.contains(path.as_path()) && *path != manifest.path)
+            .filter(|path| !is_bookkeeping(path));
         self.inputs.ignored.extend(unlisted);
         self.inputs.manifests.push(manifest);
         Ok(())

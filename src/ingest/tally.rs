@@ -152,12 +152,20 @@ pub struct FileReport {
 }
 
 /// What became of the whole input.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// By file, in the order of the input.
     pub files: Vec<FileReport>,
     /// Sums over all files.
     pub total: Counts,
+}
+
+impl Report {
+    /// Adds the report of what came after.
+    pub fn add(&mut self, later: Self) {
+        self.total += &later.total;
+        self.files.extend(later.files);
+    }
 }
 
 /// Adds up blocks in the order of their index.
@@ -192,6 +200,11 @@ impl Tally {
     /// Lines seen so far in a file: what to add to the relative line numbers of the next block.
     pub fn lines_before(&self, file: u32) -> u64 {
         self.files[file as usize].counts.lines
+    }
+
+    /// How many blocks were added.
+    pub fn blocks(&self) -> u64 {
+        self.next_index
     }
 
     /// Adds the next block and gives its rejects, with line numbers counted from the start of the file.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::schemas::{self, Finding};
+use super::source::{Source, SourceTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Problem, View};
 use crate::ingest;
@@ -31,22 +32,6 @@ pub struct Pipeline {
     pub input: ingest::Options,
     /// Queries that are answered when the tables are there.
     pub queries: Vec<Query>,
-}
-
-/// Where resources come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Files, directories, patterns, manifests.
-    Paths(Vec<String>),
-    /// A synthetic population, written to `folder` first unless it is there.
-    Sample {
-        /// How many patients.
-        patients: usize,
-        /// Which population.
-        seed: u64,
-        /// Where it is written.
-        folder: PathBuf,
-    },
 }
 
 /// A query of a pipeline.
@@ -118,36 +103,6 @@ struct File {
     rejects: RejectsTable,
     #[serde(default)]
     query: Vec<QueryTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceTable {
-    path: Option<OneOrMany>,
-    sample: Option<SampleTable>,
-    #[serde(default)]
-    base: Vec<String>,
-    max_line_mib: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a path, or a list of paths")]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SampleTable {
-    patients: usize,
-    #[serde(default = "first_seed")]
-    seed: u64,
-    folder: String,
-}
-
-fn first_seed() -> u64 {
-    1
 }
 
 #[derive(Deserialize)]
@@ -237,21 +192,27 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let problem = Problem::error(format!("line {line}"), error.message().replace('\n', "; "));
     if error.message().starts_with("missing field") {
         return problem.hint(
-            "a pipeline needs `[source]` with a `path` or a `sample`, and `[warehouse]` with a `path`",
+            "a pipeline needs `[source]` with a `path`, a `sample` or an `export`, and `[warehouse]` with a `path`",
         );
     }
     problem
 }
 
-struct Checker<'c> {
+/// Gathers what is wrong with a file.
+pub(super) struct Checker<'c> {
     file: &'c str,
-    folder: &'c Path,
+    /// Where its relative paths begin.
+    pub(super) folder: &'c Path,
     findings: Vec<Finding>,
 }
 
 impl Checker<'_> {
-    fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.findings.push(Finding::new(self.file, Problem::error(path, message)));
+    pub(super) fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.add(Problem::error(path, message));
+    }
+
+    pub(super) fn add(&mut self, problem: Problem) {
+        self.findings.push(Finding::new(self.file, problem));
     }
 
     fn pipeline(&mut self, written: File, stem: &str) -> Option<Pipeline> {
@@ -264,8 +225,9 @@ impl Checker<'_> {
             }
             None => {}
         }
-        let bases = self.bases(&written.source.base);
-        let source = self.source(written.source);
+        let bases = written.source.bases(self);
+        let name = written.name.unwrap_or_else(|| stem.to_owned());
+        let source = written.source.check(&name, self);
         if written.warehouse.path.is_empty() {
             self.error("warehouse.path", "the path is empty");
         }
@@ -273,7 +235,7 @@ impl Checker<'_> {
         let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
         let queries = self.queries(written.query);
         Some(Pipeline {
-            name: written.name.unwrap_or_else(|| stem.to_owned()),
+            name,
             description: written.description,
             source: source?,
             bases,
@@ -283,51 +245,6 @@ impl Checker<'_> {
             input,
             queries,
         })
-    }
-
-    fn bases(&mut self, written: &[String]) -> Vec<String> {
-        let mut bases = Vec::new();
-        for (i, url) in written.iter().enumerate() {
-            match base_url(url) {
-                Ok(url) => bases.push(url),
-                Err(message) => self.error(format!("source.base[{i}]"), message),
-            }
-        }
-        bases
-    }
-
-    fn source(&mut self, written: SourceTable) -> Option<Source> {
-        match (written.path, written.sample) {
-            (Some(OneOrMany::One(path)), None) if path.is_empty() => {
-                self.error("source.path", "the path is empty");
-                None
-            }
-            (Some(OneOrMany::Many(paths)), None) if paths.is_empty() => {
-                self.error("source.path", "the list of paths is empty");
-                None
-            }
-            (None, Some(sample)) if sample.patients == 0 => {
-                self.error("source.sample.patients", "a population has at least 1 patient");
-                None
-            }
-            (Some(OneOrMany::One(path)), None) => Some(Source::Paths(vec![self.below(&path)])),
-            (Some(OneOrMany::Many(paths)), None) => {
-                Some(Source::Paths(paths.iter().map(|p| self.below(p)).collect()))
-            }
-            (None, Some(sample)) => Some(Source::Sample {
-                patients: sample.patients,
-                seed: sample.seed,
-                folder: self.folder.join(sample.folder),
-            }),
-            _ => {
-                self.error("source", "a source is either a `path` or a `sample`");
-                None
-            }
-        }
-    }
-
-    fn below(&self, path: &str) -> String {
-        self.folder.join(path).to_string_lossy().into_owned()
     }
 
     fn max_rejects(&mut self, written: Option<CountOrShare>) -> MaxRejects {
@@ -363,16 +280,6 @@ impl Checker<'_> {
         }
         queries
     }
-}
-
-/// A server's base url, as given by people.
-pub fn base_url(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
-    if host.is_empty() || text.contains(['?', '#', ' ']) {
-        return Err(format!("`{text}` is no base url such as `https://example.org/fhir`"));
-    }
-    Ok(text.to_owned())
 }
 
 /// The mistakes that were found as one error, for commands that stop there.

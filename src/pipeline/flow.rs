@@ -4,13 +4,14 @@
 //! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
 use super::output::TableOutput;
 use super::pass::Pass;
+use super::progress::Progress;
 use super::rejects::{Reject, RejectLog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Environment;
@@ -36,17 +37,6 @@ pub struct Flow<'f> {
     pub threads: usize,
     /// Where the work stands, for people.
     pub progress: &'f Progress,
-}
-
-/// Where the work stands; read by whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes of the input as stored.
-    pub total_bytes: AtomicU64,
-    /// Of them, done.
-    pub bytes: AtomicU64,
-    /// Rows made.
-    pub rows: AtomicU64,
 }
 
 /// What came of it.
@@ -85,32 +75,60 @@ impl Times {
     }
 }
 
+impl Outcome {
+    /// Nothing yet.
+    fn new(views: usize, rejects: RejectLog) -> Self {
+        Self {
+            input: ingest::Report::default(),
+            counts: vec![Counts::default(); views],
+            rejects,
+            times: Times::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl Flow<'_> {
-    /// Sends every resource of the inputs through the views of its type. The outputs are in the order of the views.
+    /// Sends every resource of the input through the views of its type. The outputs are in the order of the views.
+    ///
+    /// The input comes in parts, one pass each: all at once, or as it arrives. How it is cut does not show in what
+    /// comes out.
     pub fn drive(
         &self,
-        inputs: Inputs,
+        parts: impl Iterator<Item = Result<Inputs>>,
         outputs: &[TableOutput],
         rejects: RejectLog,
     ) -> Result<Outcome> {
-        let inputs = Arc::new(inputs);
-        self.progress.total_bytes.store(inputs.total_bytes(), Ordering::Relaxed);
-        let Self { input, threads, progress, .. } = *self;
+        let mut outcome = Outcome::new(self.views.len(), rejects);
+        let mut blocks = 0;
+        for inputs in parts {
+            blocks += self.part(&Arc::new(inputs?), blocks, outputs, &mut outcome)?;
+        }
+        Ok(outcome)
+    }
+
+    /// One part, after so many blocks of earlier ones; gives how many it had.
+    fn part(
+        &self,
+        inputs: &Arc<Inputs>,
+        before: u64,
+        outputs: &[TableOutput],
+        outcome: &mut Outcome,
+    ) -> Result<u64> {
+        let Self { views, input, threads, progress, .. } = *self;
+        progress.total_bytes.fetch_add(inputs.total_bytes(), Ordering::Relaxed);
         let pass = Pass { inputs: inputs.clone(), input, threads, progress };
-        let mut account = Account::new(inputs, self.views, rejects);
+        let mut account = Account { tally: Tally::new(inputs.clone()), inputs, views, outcome };
         pass.run(
             || Worker::new(self),
-            |worker, block, read| worker.block(block, read, outputs, progress),
+            |worker, block, read| worker.block(block, before, read, outputs, progress),
             |done| account.settle(done),
         )?;
-        let input = account.tally.finish()?;
-        Ok(Outcome {
-            warnings: super::report::warnings(&input, &account.inputs.ignored),
-            input,
-            counts: account.counts,
-            rejects: account.rejects,
-            times: account.times,
-        })
+        let blocks = account.tally.blocks();
+        let report = account.tally.finish()?;
+        outcome.warnings.extend(super::report::warnings(&report, &inputs.ignored));
+        outcome.input.add(report);
+        Ok(blocks)
     }
 }
 
@@ -175,13 +193,14 @@ impl<'f> Worker<'f> {
     fn block(
         &mut self,
         block: &Block,
+        before: u64,
         read: Duration,
         outputs: &[TableOutput],
         progress: &Progress,
     ) -> Result<BlockDone> {
         self.times.read += read;
         let counts = self.flatten(block)?;
-        let done = self.finish_block(block, counts, outputs)?;
+        let done = self.finish_block(before + block.index, counts, outputs)?;
         progress.rows.fetch_add(done.rows(), Ordering::Relaxed);
         Ok(done)
     }
@@ -212,10 +231,10 @@ impl<'f> Worker<'f> {
         Ok(counts)
     }
 
-    /// Hands the block's batches on.
+    /// Hands the block's batches on, under its number among all blocks of the run.
     fn finish_block(
         &mut self,
-        block: &Block,
+        number: u64,
         counts: BlockCounts,
         outputs: &[TableOutput],
     ) -> Result<BlockDone> {
@@ -228,7 +247,7 @@ impl<'f> Worker<'f> {
             let batches =
                 if batch.num_rows() == 0 { Vec::new() } else { vec![with_run(batch, self.run)] };
             let started = Instant::now();
-            output.push(block.index, batches)?;
+            output.push(number, batches)?;
             self.times.encode += started.elapsed();
         }
         let times = std::mem::take(&mut self.times);
@@ -263,41 +282,28 @@ fn with_run(batch: RecordBatch, run: Option<&str>) -> RecordBatch {
     RecordBatch::try_new(schema, columns).expect("the run column has a value for each row")
 }
 
-/// The account of the whole run, kept in the order of the blocks.
-struct Account {
-    inputs: Arc<Inputs>,
+/// The account of one part, kept in the order of its blocks.
+struct Account<'p> {
+    inputs: &'p Inputs,
     tally: Tally,
-    names: Vec<String>,
-    counts: Vec<Counts>,
-    rejects: RejectLog,
-    times: Times,
+    views: &'p [View],
+    outcome: &'p mut Outcome,
 }
 
-impl Account {
-    fn new(inputs: Arc<Inputs>, views: &[View], rejects: RejectLog) -> Self {
-        Self {
-            tally: Tally::new(inputs.clone()),
-            inputs,
-            names: views.iter().map(|v| v.name.clone()).collect(),
-            counts: vec![Counts::default(); views.len()],
-            rejects,
-            times: Times::default(),
-        }
-    }
-
+impl Account<'_> {
     /// Line rejects and failures of views go to the log in the order of their places.
     fn settle(&mut self, done: BlockDone) -> Result<()> {
-        for (sum, counts) in self.counts.iter_mut().zip(&done.views) {
+        for (sum, counts) in self.outcome.counts.iter_mut().zip(&done.views) {
             sum.add(counts);
         }
-        self.times.add(&done.times);
+        self.outcome.times.add(&done.times);
         let mut rejects: Vec<(Origin, Reject)> =
             done.failed.into_iter().map(|f| self.of_view(f)).collect();
         for rejected in self.tally.add(done.counts)? {
-            rejects.push((rejected.origin, Reject::of_line(rejected, &self.inputs)));
+            rejects.push((rejected.origin, Reject::of_line(rejected, self.inputs)));
         }
         rejects.sort_by_key(|(origin, _)| (origin.file, origin.offset, origin.entry));
-        rejects.into_iter().try_for_each(|(_, reject)| self.rejects.add(reject))
+        rejects.into_iter().try_for_each(|(_, reject)| self.outcome.rejects.add(reject))
     }
 
     fn of_view(&self, failed: Failed) -> (Origin, Reject) {
@@ -307,7 +313,7 @@ impl Account {
             line: origin.line + self.tally.lines_before(origin.file),
             byte_offset: origin.offset,
             entry: origin.entry,
-            view: Some(self.names[view].clone()),
+            view: Some(self.views[view].name.clone()),
             reason,
             excerpt,
         };

@@ -5,15 +5,19 @@
 
 mod audit;
 mod definition;
+mod exports;
+mod feed;
 mod flow;
 mod in_order;
 mod output;
 mod pass;
 mod place;
+mod progress;
 mod rejects;
 mod report;
 mod run;
 mod schemas;
+mod source;
 mod window;
 
 use std::sync::Arc;
@@ -23,14 +27,18 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 pub use audit::{
     Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
 };
-pub use definition::{DEMO, MaxRejects, Pipeline, Query, Source, base_url, refuse};
-pub use flow::{Flow, Outcome, Progress, Times, on_threads};
+pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
+pub use flow::{Flow, Outcome, Times, on_threads};
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
+pub use progress::Progress;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
-pub use report::{FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references};
+pub use report::{
+    ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
+};
 pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
+pub use source::{ExportSource, Source, base_url, check_types};
 
 use crate::flatten::View;
 

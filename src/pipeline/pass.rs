@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::flow::Progress;
 use super::in_order::InOrder;
+use super::progress::Progress;
 use super::window::{StopOnPanic, Window, lock};
 use crate::error::Result;
 use crate::ingest::{self, Block, Blocks, Inputs};

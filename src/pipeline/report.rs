@@ -37,9 +37,28 @@ pub struct RunReport {
     pub tables: Vec<TableReport>,
     /// How many were rejected, by reason.
     pub rejects: BTreeMap<String, u64>,
+    /// The export, if the source is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<ExportReport>,
     /// Wall seconds of the stages, in their order.
     pub stages: Vec<Stage>,
     /// What is well to know.
+    pub warnings: Vec<String>,
+}
+
+/// The export whose data a run committed.
+#[derive(Debug, Serialize)]
+pub struct ExportReport {
+    /// Where its files and its log are.
+    pub folder: String,
+    /// The instant up to which it is complete, as the server wrote it.
+    pub transaction_time: String,
+    /// Files of all sections.
+    pub files: usize,
+    /// Bytes of their text.
+    pub bytes: u64,
+    /// What is well to know; also among the warnings of the run.
+    #[serde(skip)]
     pub warnings: Vec<String>,
 }
 

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::definition::{MaxRejects, Pipeline, Source};
-use super::flow::{Flow, Outcome, Progress, on_threads};
+use super::definition::{MaxRejects, Pipeline};
+use super::feed::Feed;
+use super::flow::{Flow, Outcome, on_threads};
 use super::output::{TableOutput, finish_all};
+use super::progress::Progress;
 use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
 use super::report::{Account, RunReport, Stage};
 use super::table_schema;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhir;
 use crate::fhirpath::{Environment, Temporal};
-use crate::ingest::{self, Inputs};
-use crate::sample::Sample;
+use crate::ingest::Inputs;
 use crate::warehouse::{
     CommitInfo, Committed, ParquetOptions, PartFile, Staging, TableWriter, Warehouse,
 };
@@ -45,10 +46,15 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
     let started = Instant::now();
     let (now, micros) = moment();
     let run = options.run.clone().unwrap_or_else(|| run_name(&now));
-    let inputs = inputs(&pipeline.source)?;
+    let mut feed = Feed::open(&pipeline.source, &pipeline.bases, options.progress)?;
+    // An export may take days before its first file; the warehouse stays free for others until then.
+    feed.wait()?;
+    let waited = started.elapsed();
     let staging = Warehouse::create_or_open(&pipeline.warehouse)?.begin(&run)?;
-    let passed =
-        on_threads(options.threads, || stage(pipeline, options, &staging, inputs, &run, now))??;
+    let environment = Environment { now, bases: feed.bases.clone() };
+    let passed = on_threads(options.threads, || {
+        stage(pipeline, options, &staging, &mut feed, &run, environment)
+    })??;
 
     let mut report = passed.report(pipeline, options, &run, &now);
     let refused = check_worth(&passed.outcome, pipeline.max_rejects).err();
@@ -59,6 +65,11 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
         let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
         commit(pipeline, &staging, &passed, &info, &mut report).await?;
         report.stages.push(Stage::timed("commit", committing.elapsed()));
+        report.export = feed.committed(&run).await?;
+        if let Some(export) = &report.export {
+            report.stages.insert(0, Stage::timed("wait for the export", waited));
+            report.warnings.extend_from_slice(&export.warnings);
+        }
         "committed".clone_into(&mut report.outcome);
     }
     report.seconds = started.elapsed().as_secs_f64();
@@ -108,21 +119,6 @@ fn run_name(now: &Temporal) -> String {
     format!("{compact}Z-{}", &unique[..8])
 }
 
-fn inputs(source: &Source) -> Result<Inputs> {
-    match source {
-        Source::Paths(paths) => ingest::discover(paths),
-        Source::Sample { patients, seed, folder } => {
-            let folder = folder.join(format!("{patients}-{seed}"));
-            // The manifest is written last: with it, the population is whole.
-            if !folder.join("manifest.json").exists() {
-                let _ = std::fs::remove_dir_all(&folder);
-                Sample { patients: *patients, seed: *seed, ..Sample::default() }.write(&folder)?;
-            }
-            ingest::discover(&[folder.to_string_lossy().into_owned()])
-        }
-    }
-}
-
 /// A pass through the input, encoded and staged, not yet visible.
 struct Staged {
     outcome: Outcome,
@@ -135,9 +131,9 @@ fn stage(
     pipeline: &Pipeline,
     options: &RunOptions<'_>,
     staging: &Staging,
-    inputs: Inputs,
+    feed: &mut Feed,
     run: &str,
-    now: Temporal,
+    environment: Environment,
 ) -> Result<Staged> {
     let parquet = ParquetOptions::default();
     let mut outputs = Vec::with_capacity(pipeline.views.len());
@@ -152,12 +148,12 @@ fn stage(
     let flow = Flow {
         views: &pipeline.views,
         run: Some(run),
-        environment: environment(now, &inputs, &pipeline.bases),
+        environment,
         input: &pipeline.input,
         threads: options.threads,
         progress: options.progress,
     };
-    let mut outcome = flow.drive(inputs, &outputs, log)?;
+    let mut outcome = flow.drive(std::iter::from_fn(|| feed.next()), &outputs, log)?;
     let encoding = Instant::now();
     let parts = finish_all(outputs)?;
     let rejects =
@@ -191,6 +187,7 @@ impl Staged {
             files: account.files,
             tables: account.tables,
             rejects: self.outcome.rejects.by_reason.clone(),
+            export: None,
             stages: account.stages,
             warnings: account.warnings,
         }
@@ -259,12 +256,12 @@ pub fn check_rejects(outcome: &Outcome, max: MaxRejects) -> Result<()> {
 /// A pass without a warehouse: the outputs are in the order of the flow's views, and complete when this returns.
 pub fn flatten(
     flow: &Flow<'_>,
-    inputs: Inputs,
+    parts: impl Iterator<Item = Result<Inputs>> + Send,
     outputs: Vec<TableOutput>,
     max: MaxRejects,
 ) -> Result<Outcome> {
     on_threads(flow.threads, || {
-        let mut outcome = flow.drive(inputs, &outputs, RejectLog::new(None, ""))?;
+        let mut outcome = flow.drive(parts, &outputs, RejectLog::new(None, ""))?;
         check_rejects(&outcome, max).map_err(|e| e.hint("`--max-rejects` allows more"))?;
         let encoding = Instant::now();
         finish_all(outputs)?;

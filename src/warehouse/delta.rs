@@ -17,7 +17,8 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::part::PartFile;
-use super::{TableSnapshot, durable, is_table, schema};
+use super::{TableSnapshot, is_table, schema};
+use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Who commits, so that the same work is never committed twice.

@@ -22,7 +22,6 @@
 
 mod cut;
 mod delta;
-mod durable;
 mod part;
 mod row_group;
 mod schema;
@@ -36,6 +35,7 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
 
+use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
 pub use delta::{CommitInfo, Committed};
 pub use part::PartFile;
@@ -173,7 +173,7 @@ impl Warehouse {
         let folder = self.own_folder().join("runs");
         durable::create_folder(&folder)?;
         let path = folder.join(format!("{run}.json"));
-        durable::write_whole(&path, json)?;
+        durable::write_whole(&path, json, Readers::Usual)?;
         Ok(path)
     }
 

@@ -10,9 +10,9 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
-use super::durable::{self, output_error};
 use super::row_group::RowGroup;
 use super::stats;
+use crate::durable::{self, output_error};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One finished Parquet file.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 
 use super::delta::{self, CommitInfo, Committed, Replacement};
-use super::durable;
 use super::part::PartFile;
 use super::writer::{ParquetOptions, TableWriter};
 use super::{Lock, Warehouse};
+use crate::durable;
 use crate::error::Result;
 
 /// The staging area of one run. Holds the warehouse's lock; dropping it removes what was not

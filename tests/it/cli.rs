@@ -403,7 +403,7 @@ query = [{ name = "q", sql = "SELECT gendr FROM people" }, { name = "r", sql = "
             "  at: key.toml: line 1",
             "error: `0` is not between 1 and 1024",
             "  at: many.toml: source.max_line_mib",
-            "error: a source is either a `path` or a `sample`",
+            "error: a source is one of `path`, `sample` and `export`",
             "  at: many.toml: source",
             "error: `lots` is neither a number of lines nor a percentage such as `0.1%`",
             "  at: many.toml: rejects.max",

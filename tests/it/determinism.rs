@@ -185,9 +185,12 @@ fn flatten(
     let outputs = views.iter().map(|view| output(kind, view, folder.path())).collect();
     let environment = environment(&[]);
     let flow = Flow { views, run: None, environment, input: &input, threads, progress: &progress };
-    let inputs: Vec<_> = inputs.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    let inputs = discover(&inputs).unwrap();
-    let outcome = pipeline::flatten(&flow, inputs, outputs, MaxRejects::Count(1000)).unwrap();
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let inputs = discover(&inputs.iter().map(text).collect::<Vec<_>>()).unwrap();
+    let inputs: Vec<_> = inputs.files.iter().map(|file| text(&file.path)).collect();
+    // On one thread all files at once, on several one after the other, as those of an export arrive.
+    let parts = inputs.chunks(if threads == 1 { inputs.len() } else { 1 }).map(discover);
+    let outcome = pipeline::flatten(&flow, parts, outputs, MaxRejects::Count(1000)).unwrap();
     let read = |path: PathBuf| {
         (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap())
     };

@@ -342,7 +342,7 @@ fn flatten(view: &View, inputs: &[String], bases: &[&str], to: &Path) -> Outcome
     };
     let outputs = vec![TableOutput::Text(output)];
     let inputs = discover(inputs).unwrap();
-    pipeline::flatten(&flow, inputs, outputs, MaxRejects::Count(10)).unwrap()
+    pipeline::flatten(&flow, std::iter::once(Ok(inputs)), outputs, MaxRejects::Count(10)).unwrap()
 }
 
 fn nulled(view: &View, outcome: &Outcome) -> BTreeMap<String, u64> {

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod bulk_server;
 mod check;
 mod check_data;
 mod cli;
@@ -10,6 +11,9 @@ mod command;
 mod crash;
 mod determinism;
 mod edge_cases;
+mod export;
+mod export_cli;
+mod export_runs;
 mod fhirpath;
 mod numbers;
 mod oracle;

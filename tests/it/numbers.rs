@@ -243,7 +243,7 @@ fn rows(input: &str, folder: &Path) -> Vec<Value> {
         progress: &progress,
     };
     let outputs = vec![TableOutput::Text(output)];
-    pipeline::flatten(&flow, input.unwrap(), outputs, MaxRejects::Count(0)).unwrap();
+    pipeline::flatten(&flow, std::iter::once(input), outputs, MaxRejects::Count(0)).unwrap();
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

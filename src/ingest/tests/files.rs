@@ -58,7 +58,23 @@ fn a_directory_is_walked_in_the_order_of_paths() {
     assert_eq!(inputs.files[3].compression, Compression::Zstd);
     let ignored: Vec<_> =
         inputs.ignored.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(ignored, ["README.md", "log.ndjson", "x.parquet", "y.gz"]);
+    assert_eq!(ignored, ["README.md", "x.parquet", "y.gz"]);
+}
+
+#[test]
+fn an_export_is_read_when_it_is_whole() {
+    let folder = Folder::new();
+    for name in ["Patient.00000.ndjson", "export.journal", "log.ndjson"] {
+        folder.add(name, LINE);
+    }
+    folder.add("export.json", "{}");
+    let error = discover(&folder.argument()).unwrap_err();
+    assert!(error.message().ends_with("is not whole"), "{error}");
+    let manifest = r#"{"transactionTime":"2026-01-01T00:00:00Z","output":[{"type":"Patient","url":"Patient.00000.ndjson"}]}"#;
+    folder.add("manifest.json", manifest);
+    let inputs = discover(&folder.argument()).unwrap();
+    assert_eq!(names(&inputs, &folder), ["Patient.00000.ndjson"]);
+    assert_eq!(inputs.ignored, Vec::<PathBuf>::new());
 }
 
 #[test]

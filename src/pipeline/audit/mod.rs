@@ -26,8 +26,9 @@ use std::sync::atomic::Ordering;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::flow::{Progress, on_threads};
+use super::flow::on_threads;
 use super::pass::Pass;
+use super::progress::Progress;
 use super::run::bases;
 use crate::error::Result;
 use crate::ingest::{self, Inputs, Origin, Parser, Rejected, Tally};

@@ -1,16 +1,16 @@
 //! File operations that name the path when they fail and survive a power cut once they return.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// An error of writing, with what the user can do about it.
-pub(super) fn output_error(doing: &str, path: &Path, source: io::Error) -> Error {
+pub(crate) fn output_error(doing: &str, path: &Path, source: io::Error) -> Error {
     let hint = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free disk space, or choose an output on another disk; nothing was committed"
+            "free disk space, or choose an output on another disk; what is not whole does not count"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "choose an output that this user may write to"
@@ -24,7 +24,7 @@ pub(super) fn output_error(doing: &str, path: &Path, source: io::Error) -> Error
 }
 
 /// Creates a folder and those above it, and makes its entry in its parent durable.
-pub(super) fn create_folder(path: &Path) -> Result<()> {
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -33,22 +33,22 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
 }
 
 /// Creates or empties a file for writing.
-pub(super) fn create_file(path: &Path) -> Result<File> {
+pub(crate) fn create_file(path: &Path) -> Result<File> {
     File::create(path).map_err(|e| output_error("create", path, e))
 }
 
 /// Renames within one file system. Durable only after [`sync_folder`] of the new parent.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|e| output_error("write", to, e))
 }
 
 /// Makes a file's content durable.
-pub(super) fn sync_file(path: &Path) -> Result<()> {
+pub(crate) fn sync_file(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|e| output_error("write", path, e))
 }
 
 /// Makes the entries of a folder durable: what was created in it or renamed into it.
-pub(super) fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     // A folder cannot be opened as a file everywhere; where it cannot, the rename itself is durable.
     if cfg!(not(unix)) {
         return Ok(());
@@ -56,10 +56,26 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
     sync_file(path)
 }
 
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Whom the system lets read new files.
+    Usual,
+    /// Its owner.
+    Owner,
+}
+
 /// Writes a whole file so that a reader sees either the old content or all of the new.
-pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> Result<()> {
     let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let mut file = create_file(&temporary)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    if readers == Readers::Owner {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&temporary).map_err(|e| output_error("create", &temporary, e))?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     written.map_err(|e| output_error("write", path, e))?;
     rename(&temporary, path)?;
@@ -67,7 +83,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Removes a folder with all it holds; one that is not there is no error.
-pub(super) fn remove_folder(path: &Path) -> Result<()> {
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(output_error("remove", path, e)),
         _ => Ok(()),

@@ -1,0 +1,125 @@
+//! The folders of a pipeline's exports: the one under way, and those whose data the tables have.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::source::ExportSource;
+use crate::durable::{self, Readers};
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::ExportState;
+
+/// Beside the data of an export whose resources were committed.
+const LOADED: &str = "loaded.json";
+
+/// One folder for each export, named by when it was begun.
+pub(super) struct Exports<'e> {
+    /// Where they lie.
+    folder: &'e Path,
+    /// How many are kept once the tables have their data.
+    keep: usize,
+}
+
+/// What [`LOADED`] says.
+#[derive(Serialize)]
+struct Loaded<'l> {
+    run: &'l str,
+    at: String,
+}
+
+impl ExportSource {
+    /// The folder of the export to go on with, or of a new one.
+    pub fn current_folder(&self, now: Timestamp) -> Result<PathBuf> {
+        self.exports().current(now)
+    }
+
+    pub(super) fn exports(&self) -> Exports<'_> {
+        Exports { folder: &self.folder, keep: self.keep }
+    }
+}
+
+impl Exports<'_> {
+    /// The export to go on with: the latest, unless the tables have its data; then a new one's folder.
+    pub(super) fn current(&self, now: Timestamp) -> Result<PathBuf> {
+        let latest = self.begun()?.pop().filter(|export| !export.join(LOADED).exists());
+        Ok(latest.unwrap_or_else(|| self.unused(now)))
+    }
+
+    /// A folder that is not there, and whose name sorts behind those that are.
+    fn unused(&self, now: Timestamp) -> PathBuf {
+        let name = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let again = (2..).map(|time| format!("{name}-{time:03}"));
+        let names = std::iter::once(name.clone()).chain(again);
+        let mut folders = names.map(|name| self.folder.join(name));
+        folders.find(|folder| !folder.exists()).expect("the names do not end")
+    }
+
+    /// Notes that a run committed an export's data, and removes older exports beyond those that are kept.
+    pub(super) fn loaded(&self, export: &Path, run: &str, now: Timestamp) -> Result<()> {
+        let loaded = Loaded { run, at: now.to_string() };
+        let text = serde_json::to_vec_pretty(&loaded).expect("two texts are JSON");
+        durable::write_whole(&export.join(LOADED), &text, Readers::Usual)?;
+        let mut loaded: Vec<_> =
+            self.begun()?.into_iter().filter(|export| export.join(LOADED).exists()).collect();
+        loaded.truncate(loaded.len().saturating_sub(self.keep));
+        loaded.iter().try_for_each(|old| durable::remove_folder(old))
+    }
+
+    /// The folders that an export was begun in, oldest first.
+    fn begun(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io(ErrorKind::Input, "list", self.folder, e)),
+        };
+        let mut begun = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::io(ErrorKind::Input, "list", self.folder, e))?;
+            if ExportState::is_in(&entry.path()) {
+                begun.push(entry.path());
+            }
+        }
+        begun.sort();
+        Ok(begun)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use jiff::Timestamp;
+
+    use super::Exports;
+
+    #[test]
+    fn an_export_is_gone_on_with_until_its_data_is_committed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("exports");
+        let exports = Exports { folder: &folder, keep: 1 };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut kept = Vec::new();
+        for day in 1..=3 {
+            let now = at(&format!("2026-01-0{day}T01:02:03Z"));
+            let current = exports.current(now).unwrap();
+            assert_eq!(current, folder.join(format!("2026010{day}T010203Z")));
+            // Nothing was begun: the folder is free.
+            fs::create_dir_all(&current).unwrap();
+            fs::write(current.join("export.json"), "{}").unwrap();
+            assert_eq!(exports.current(at("2026-02-01T00:00:00Z")).unwrap(), current);
+            exports.loaded(&current, "run", now).unwrap();
+            kept = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+            assert_eq!(kept, [current], "the one before is gone");
+            let soon = exports.current(now).unwrap();
+            assert!(soon.ends_with(format!("2026010{day}T010203Z-002")), "within the same second");
+        }
+        assert!(kept[0].join("loaded.json").exists());
+        let other = folder.join("notes");
+        fs::create_dir(&other).unwrap();
+        exports.loaded(&kept[0], "run", at("2026-01-04T00:00:00Z")).unwrap();
+        assert!(other.exists(), "what is no export stays");
+    }
+}

@@ -1,0 +1,192 @@
+//! `[source]` of a pipeline: where its resources come from.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::definition::Checker;
+use crate::export::{ExportTable, Mistake, Settings};
+use crate::fhir::{self, Type};
+use crate::flatten::Problem;
+use crate::suggest;
+
+/// Where resources come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Files, directories, patterns, manifests.
+    Paths(Vec<String>),
+    /// A synthetic population, written to `folder` first unless it is there.
+    Sample {
+        /// How many patients.
+        patients: usize,
+        /// Which population.
+        seed: u64,
+        /// Where it is written.
+        folder: PathBuf,
+    },
+    /// A Bulk Data export.
+    Export(Box<ExportSource>),
+}
+
+/// A Bulk Data export as a source.
+#[derive(Debug, Clone)]
+pub struct ExportSource {
+    /// What is asked of which server, and how.
+    pub settings: Settings,
+    /// Where exports are kept, one folder each.
+    pub folder: PathBuf,
+    /// How many are kept once the tables have their data.
+    pub keep: usize,
+}
+
+/// As written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceTable {
+    path: Option<OneOrMany>,
+    sample: Option<SampleTable>,
+    export: Option<Box<ExportTable>>,
+    #[serde(default)]
+    base: Vec<String>,
+    pub(super) max_line_mib: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a path, or a list of paths")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SampleTable {
+    patients: usize,
+    #[serde(default = "first_seed")]
+    seed: u64,
+    folder: String,
+}
+
+fn first_seed() -> u64 {
+    1
+}
+
+impl SourceTable {
+    /// The base urls that are given.
+    pub(super) fn bases(&self, checker: &mut Checker<'_>) -> Vec<String> {
+        let mut bases = Vec::new();
+        for (i, url) in self.base.iter().enumerate() {
+            match base_url(url) {
+                Ok(url) => bases.push(url),
+                Err(message) => checker.error(format!("source.base[{i}]"), message),
+            }
+        }
+        bases
+    }
+
+    /// The source of the pipeline with this name.
+    pub(super) fn check(self, name: &str, checker: &mut Checker<'_>) -> Option<Source> {
+        match (self.path, self.sample, self.export) {
+            (Some(path), None, None) => paths(path, checker),
+            (None, Some(sample), None) => population(sample, checker),
+            (None, None, Some(export)) => export_source(*export, name, checker),
+            _ => {
+                checker.error("source", "a source is one of `path`, `sample` and `export`");
+                None
+            }
+        }
+    }
+}
+
+fn paths(written: OneOrMany, checker: &mut Checker<'_>) -> Option<Source> {
+    let below = |path: &String| checker.folder.join(path).to_string_lossy().into_owned();
+    match written {
+        OneOrMany::One(path) if path.is_empty() => {
+            checker.error("source.path", "the path is empty");
+            None
+        }
+        OneOrMany::Many(paths) if paths.is_empty() => {
+            checker.error("source.path", "the list of paths is empty");
+            None
+        }
+        OneOrMany::One(path) => Some(Source::Paths(vec![below(&path)])),
+        OneOrMany::Many(paths) => Some(Source::Paths(paths.iter().map(below).collect())),
+    }
+}
+
+fn population(sample: SampleTable, checker: &mut Checker<'_>) -> Option<Source> {
+    if sample.patients == 0 {
+        checker.error("source.sample.patients", "a population has at least 1 patient");
+        return None;
+    }
+    let SampleTable { patients, seed, folder } = sample;
+    Some(Source::Sample { patients, seed, folder: checker.folder.join(folder) })
+}
+
+fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) -> Option<Source> {
+    if written.since.is_some() {
+        let problem = Problem::error(
+            "source.export.since",
+            "`since` would replace the tables by what has changed",
+        );
+        checker.add(
+            problem.hint("leave it out: a run replaces its tables by all that the export gives"),
+        );
+    }
+    for problem in check_types(&written.types) {
+        checker.add(problem);
+    }
+    let keep = written.keep.unwrap_or(1);
+    let found = match written.resolve(checker.folder, Timestamp::now()) {
+        Ok(found) => found,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                checker.add(problem(mistake, Problem::error));
+            }
+            return None;
+        }
+    };
+    for warning in found.warnings {
+        checker.add(problem(warning, Problem::warning));
+    }
+    let folder = found.folder.unwrap_or_else(|| PathBuf::from("exports").join(name));
+    let folder = checker.folder.join(folder);
+    Some(Source::Export(Box::new(ExportSource { settings: found.settings, folder, keep })))
+}
+
+/// What is odd about the resource types that a server is asked for. It may have some that R4 has not; what is nearly the
+/// name of one is a slip of the pen.
+pub fn check_types(types: &[String]) -> Vec<Problem> {
+    let known = |name: &str| Type::named(name).is_some_and(Type::is_resource);
+    let unknown = types.iter().enumerate().filter(|(_, name)| !known(name));
+    let problems = unknown.map(|(i, name)| {
+        let (path, message) = (
+            format!("source.export.types[{i}]"),
+            format!("`{name}` is no resource type of FHIR R4"),
+        );
+        match suggest::nearest(name, fhir::resource_types().map(Type::name)) {
+            Some(near) => Problem::error(path, message).hint(format!("did you mean `{near}`?")),
+            None => Problem::warning(path, message),
+        }
+    });
+    problems.collect()
+}
+
+fn problem(mistake: Mistake, of: fn(String, String) -> Problem) -> Problem {
+    let problem = of(format!("source.export.{}", mistake.path), mistake.message);
+    match mistake.hint {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+/// A server's base url, as given by people.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
+    if host.is_empty() || text.contains(['?', '#', ' ']) {
+        return Err(format!("`{text}` is no base url such as `https://example.org/fhir`"));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,164 @@
+//! Pipelines whose source is an export, run by the program against a server in process, and killed at every stage.
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kiln::error::ErrorKind;
+use kiln::pipeline::{self, Pipeline, Progress, RunOptions};
+use kiln::query::Engine;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+use crate::bulk_server::{BulkServer, Fault, File, Route, Setup};
+use crate::command::{names, write};
+use crate::support::{block_on, value};
+
+fn resources(kind: &'static str, file: &str, ids: &[&str]) -> File {
+    let line = |id: &&str| json!({ "resourceType": kind, "id": id }).to_string();
+    File::output(kind, file, &ids.iter().map(line).collect::<Vec<_>>())
+}
+
+fn population() -> Setup {
+    Setup::with([
+        resources("Patient", "p1", &["a", "b", "c"]),
+        resources("Condition", "c1", &["x"]),
+        resources("Condition", "c2", &["y", "z"]),
+    ])
+}
+
+/// Writes a pipeline that exports from the server.
+fn write_pipeline(folder: &Path, server: &BulkServer, more: &str) {
+    let text = format!(
+        r#"
+schemas = ["patient", "condition"]
+[source.export]
+server = "{}"
+poll_min = "1ms"
+poll_max = "20ms"
+{more}
+[warehouse]
+path = "warehouse"
+"#,
+        server.base()
+    );
+    write(folder, "nightly.toml", text.as_bytes());
+}
+
+fn kiln(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    command.args(arguments).current_dir(folder).kill_on_drop(true);
+    command
+}
+
+/// Runs the pipeline, which must end with this code.
+async fn run(folder: &Path, code: i32) -> Output {
+    let done = kiln(folder, &["run", "nightly.toml", "--report", "report.json"]).output().await;
+    let done = done.unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(code), "{said}");
+    done
+}
+
+/// How many rows the tables have.
+async fn counts(folder: &Path) -> [String; 2] {
+    let engine = Engine::open(&folder.join("warehouse")).await.unwrap();
+    let count = async |table| value(&engine, &format!("SELECT count(*) FROM {table}")).await;
+    [count("patient").await, count("condition").await]
+}
+
+#[test]
+fn a_run_exports_and_loads_and_lets_the_server_forget() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(population()).await;
+        write_pipeline(folder.path(), &server, "");
+        for time in 1..=2 {
+            run(folder.path(), 0).await;
+            assert_eq!(counts(folder.path()).await, ["3", "3"]);
+            let asked: Vec<_> = server.asked().into_iter().map(|asked| asked.route).collect();
+            assert_eq!(asked.last(), Some(&Route::Delete), "the job is deleted last");
+            for (route, each_time) in
+                [(Route::KickOff, 1), (Route::file("*"), 3), (Route::Delete, 1)]
+            {
+                assert_eq!(server.count(&route), time * each_time, "{route:?}");
+            }
+            let exports = folder.path().join("exports/nightly");
+            let kept = names(&exports);
+            assert_eq!(kept.len(), 1, "one export is kept: {kept:?}");
+            assert!(exports.join(&kept[0]).join("loaded.json").exists());
+        }
+        let report = std::fs::read(folder.path().join("report.json")).unwrap();
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(report["export"]["files"], 3);
+        assert!(report["export"]["transaction_time"].is_string(), "{report}");
+        assert_eq!(server.breaches(), Vec::<String>::new());
+    });
+}
+
+/// The program is killed while the server keeps it waiting at a route; the next run goes on.
+#[test]
+fn a_killed_run_goes_on_without_a_second_export() {
+    for (route, nth) in
+        [(Route::Status, 1), (Route::file("p1"), 1), (Route::file("c2"), 1), (Route::Delete, 1)]
+    {
+        block_on(async {
+            let there = Arc::new(Notify::new());
+            let setup = population()
+                .fault(route.clone(), nth..=nth, Fault::Announce(there.clone()))
+                .fault(route.clone(), nth..=nth, Fault::Silent);
+            let folder = tempfile::tempdir().unwrap();
+            let server = BulkServer::start(setup).await;
+            write_pipeline(folder.path(), &server, "parallel = 1");
+            let mut child = kiln(folder.path(), &["run", "nightly.toml"]).spawn().unwrap();
+            there.notified().await;
+            child.kill().await.unwrap();
+            run(folder.path(), 0).await;
+            assert_eq!(counts(folder.path()).await, ["3", "3"], "killed at {route:?}");
+            assert_eq!(server.count(&Route::KickOff), 1, "killed at {route:?}");
+            let deletes = if route == Route::Delete { 2 } else { 1 };
+            assert_eq!(server.count(&Route::Delete), deletes, "killed at {route:?}");
+            for file in ["p1", "c1", "c2"].map(Route::file) {
+                let times = if file == route { 2 } else { 1 };
+                assert_eq!(server.count(&file), times, "{file:?}, killed at {route:?}");
+            }
+            assert_eq!(server.breaches(), Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
+fn what_was_refused_for_its_rejects_is_not_exported_again() {
+    block_on(async {
+        let broken = Fault::Body(b"{\"resourceType\":\"Patient\"}\n{\"a\"\n{}\n".to_vec());
+        let setup = population().fault(Route::file("p1"), 1..=1, broken);
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(setup).await;
+        write_pipeline(folder.path(), &server, "");
+        let said = String::from_utf8(run(folder.path(), 5).await.stderr).unwrap();
+        assert!(said.contains("2 rejects among 6 lines, 0 allowed"), "{said}");
+        write_pipeline(folder.path(), &server, "[rejects]\nmax = 2\n");
+        run(folder.path(), 0).await;
+        assert_eq!(counts(folder.path()).await, ["1", "3"]);
+        assert_eq!((server.count(&Route::KickOff), server.count(&Route::Delete)), (1, 1));
+    });
+}
+
+#[test]
+fn rows_are_made_while_files_still_arrive_and_none_is_seen_before_all_have() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = population().fault(Route::file("c2"), 1..=usize::MAX, Fault::Stalls(50));
+        let server = BulkServer::start(setup).await;
+        write_pipeline(folder.path(), &server, "timeout = \"1s\"\nattempts = 1");
+        let (pipeline, _) = Pipeline::load(&folder.path().join("nightly.toml")).unwrap();
+        let progress = Progress::default();
+        let options = RunOptions { threads: 2, progress: &progress, run: None };
+        let failed = pipeline::run(&pipeline, &options).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::TryLater, "{failed}");
+        assert_eq!(progress.rows.load(Ordering::Relaxed), 4, "of the files that came");
+        assert!(!folder.path().join("warehouse/patient/_delta_log").exists());
+    });
+}
