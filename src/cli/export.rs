@@ -23,12 +23,7 @@ use crate::pipeline::{Pipeline, Progress, Source, check_types};
 pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
     let (settings, folder) = settings(arguments)?;
     if arguments.dry_run {
-        let report = block_on(conformance(settings, Clock::System))?;
-        return if arguments.json {
-            report::json(&report)
-        } else {
-            report::text(&report.to_string())
-        };
+        return dry_run(settings, arguments.json);
     }
     let folder = folder.ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the export has no folder").hint("name one with `--out`")
@@ -40,6 +35,20 @@ pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
         Some(complete) => report::exported(&complete, &folder),
         None => report::text("the export is given up: its job on the server is deleted\n"),
     }
+}
+
+/// Tells what there is to tell, whatever the server is like; only one that does not answer ends the command.
+fn dry_run(settings: Settings, json: bool) -> Result<()> {
+    let report = block_on(conformance(settings, Clock::System))?;
+    if json {
+        report::json(&report)?;
+    } else {
+        report::text(&report.to_string())?;
+    }
+    if report.reachable {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TryLater, "the server does not answer").at("server", report.server))
 }
 
 /// `None` if the export was given up.
@@ -132,17 +141,22 @@ fn table(arguments: &ExportArguments, url: ExportRequest) -> ExportTable {
             None => PatientList::Listed(or(&what.patients, url.patients)),
         },
         include_associated_data: or(&what.include_associated_data, url.associated_data),
-        output_format: url.output_format,
+        output_format: what.output_format.clone().or(url.output_format),
         organize_output_by: what.organize_output_by.clone().or(url.organize_by),
         allow_partial_manifests: what.allow_partial_manifests || url.partial_manifests,
         lenient: what.lenient,
+        separate_status: what.separate_status,
         parameters,
         headers: sign_in.headers.iter().map(in_variable).collect(),
         allow_http: how.allow_http,
         max_wait: how.max_wait.clone().map(Span),
         poll_min: how.poll_min.clone().map(Span),
         poll_max: how.poll_max.clone().map(Span),
+        attempts: how.attempts,
+        timeout: how.timeout.clone().map(Span),
         parallel: how.parallel,
+        part_mib: how.part_mib,
+        count_must_fit: how.accept_counts.then_some(false),
         compress: how.compress.then_some(true),
         accept_errors: how.accept_errors.then_some(true),
         restart_lost_job: how.restart_lost_job.then_some(true),

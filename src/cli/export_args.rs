@@ -82,12 +82,18 @@ pub struct WhatArguments {
     /// One file for each patient, or whatever type.
     #[arg(long, value_name = "TYPE")]
     pub organize_output_by: Option<String>,
+    /// The format of the files, if the server has another than NDJSON.
+    #[arg(long, value_name = "MIME")]
+    pub output_format: Option<String>,
     /// Load files that are ready while the server still prepares others.
     #[arg(long)]
     pub allow_partial_manifests: bool,
     /// Let the server leave out what it does not know; it says so in its errors.
     #[arg(long)]
     pub lenient: bool,
+    /// Ask for the status of the job in a header of its own.
+    #[arg(long)]
+    pub separate_status: bool,
     /// A parameter of the server's own.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
     pub parameters: Vec<(String, String)>,
@@ -155,12 +161,24 @@ pub struct HowArguments {
     /// Ask for the status at least this often, whatever the server says.
     #[arg(long, value_name = "TIME")]
     pub poll_max: Option<String>,
+    /// How often a request is tried that fails for a passing reason.
+    #[arg(long, value_name = "N")]
+    pub attempts: Option<u32>,
+    /// How long the server may be silent within a request.
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<String>,
     /// Files loaded at once.
     #[arg(long, value_name = "N")]
     pub parallel: Option<usize>,
     /// Store the files with zstd.
     #[arg(long)]
     pub compress: bool,
+    /// Cut stored files at a line end at this size.
+    #[arg(long, value_name = "MIB")]
+    pub part_mib: Option<u64>,
+    /// Keep files with another number of resources than the manifest says, with a warning.
+    #[arg(long)]
+    pub accept_counts: bool,
     /// Load attachments of these MIME types: `text/*,application/pdf`, or `all`.
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
     pub attachments: Vec<String>,

@@ -91,6 +91,61 @@ fn a_dry_run_begins_nothing() {
         assert!(serde_json::from_str::<Value>(&json.stdout).is_ok_and(|r| r.is_object()));
         assert_eq!(server.count(&Route::KickOff), 0);
         assert_eq!(names(folder.path()), Vec::<String>::new());
+        // A port that nobody listens at any more.
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/fhir", free.local_addr().unwrap());
+        drop(free);
+        let silent = export(folder.path(), &url, &["--dry-run"]).await;
+        assert_eq!(silent.code, Some(9), "{}", silent.stderr);
+        assert!(silent.stdout.contains("/fhir/Patient/$export"), "{}", silent.stdout);
+    });
+}
+
+/// What flags and the url say reaches the server; where both say something, the flag.
+#[test]
+fn flags_become_parameters() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(Setup::with([patients()])).await;
+        let url = format!("{}/$export?_type=Group&_since=2025-01-01T00:00:00Z", server.base());
+        let flags = [
+            "--out",
+            "out",
+            "--type",
+            "Patient,Condition",
+            "--type-filter",
+            "Condition?code=a,b",
+            "--elements",
+            "id,code",
+            "--until",
+            "2026-01-01T00:00:00+01:00",
+            "--include-associated-data",
+            "LatestProvenanceResources",
+            "--attempts",
+            "2",
+            "--timeout",
+            "30s",
+            "--part-mib",
+            "1",
+            "--parallel",
+            "1",
+            "--compress",
+        ];
+        let done = export(folder.path(), &url, &flags).await;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let mut asked = server.parameters().concat();
+        asked.sort();
+        let expected = [
+            ("_elements", "id,code"),
+            ("_since", "2025-01-01T00:00:00Z"),
+            ("_type", "Patient,Condition"),
+            ("_typeFilter", "Condition?code=a%2Cb"),
+            ("_until", "2025-12-31T23:00:00Z"),
+            ("includeAssociatedData", "LatestProvenanceResources"),
+        ];
+        let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        assert_eq!(asked, expected.map(text));
+        assert!(names(&folder.path().join("out")).contains(&"Patient.00000.ndjson.zst".to_owned()));
     });
 }
 
