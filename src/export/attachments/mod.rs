@@ -53,6 +53,11 @@ pub(super) struct Attachments {
     persistence: Arc<Persistence>,
 }
 
+/// Whether a part has lines; else it is one JSON document.
+fn is_lines(part: &Path) -> bool {
+    part.to_string_lossy().contains(".ndjson")
+}
+
 /// The folder, and how urls in resources begin that point into it.
 const FOLDER: &str = "attachments";
 
@@ -95,6 +100,11 @@ impl Attachments {
         for part in &file.parts {
             bytes += self.part(part, &source, &mut tally).await?;
         }
+        if file.parts.iter().any(|part| !is_lines(part)) {
+            file.warnings.push(
+                "attachments of a JSON document that is no NDJSON stay where they are".to_owned(),
+            );
+        }
         if tally.loaded > 0 {
             (file.bytes, file.attachments) = (bytes, tally.loaded);
         }
@@ -110,7 +120,7 @@ impl Attachments {
     async fn part(&self, part: &Path, source: &Source, tally: &mut Tally) -> Result<u64> {
         let name = part.to_string_lossy();
         let Some(stem) = name.split_once(".ndjson").map(|(stem, _)| stem.to_owned()) else {
-            return Ok(0); // One JSON document.
+            return Ok(0);
         };
         let path = self.data.join(part);
         let (bytes, any) = survey(&path).await?;

@@ -222,3 +222,18 @@ async fn a_lost_sign_in_ends_it() {
     let error = signed_in(&data, &home).load(stored(&home), true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
 }
+
+#[tokio::test]
+async fn documents_keep_their_attachments_with_a_warning() {
+    let server = Server::start(std::iter::empty().collect()).await;
+    let data = tempfile::tempdir().unwrap();
+    let text =
+        r#"{"resourceType":"Binary","content":{"attachment":{"url":"https://a.example/x"}}}"#;
+    std::fs::write(data.path().join("X.00000.json"), text).unwrap();
+    let mut settings = settings(&server.base);
+    settings.attachments = Some(inline(9));
+    let file = StoredFile { parts: vec!["X.00000.json".into()], ..stored(&server) };
+    let attached = attachments(&data, settings).load(file, true).await.unwrap();
+    assert_eq!((attached.attachments, attached.warnings.len()), (0, 1), "{:?}", attached.warnings);
+    assert_eq!(std::fs::read_to_string(data.path().join("X.00000.json")).unwrap(), text);
+}
