@@ -11,7 +11,7 @@ use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::ExportState;
 
-/// Beside the data of an export whose resources were committed.
+/// Beside the data of an export that a run is done with.
 const LOADED: &str = "loaded.json";
 
 /// One folder for each export, named by when it was begun.
@@ -41,7 +41,7 @@ impl ExportSource {
 }
 
 impl Exports<'_> {
-    /// The export to go on with: the latest, unless the tables have its data; then a new one's folder.
+    /// The export to go on with: the latest, unless a run is done with it; then a new one's folder.
     pub(super) fn current(&self, now: Timestamp) -> Result<PathBuf> {
         let latest = self.begun()?.pop().filter(|export| !export.join(LOADED).exists());
         Ok(latest.unwrap_or_else(|| self.unused(now)))
@@ -56,7 +56,7 @@ impl Exports<'_> {
         folders.find(|folder| !folder.exists()).expect("the names do not end")
     }
 
-    /// Notes that a run committed an export's data, and removes older exports beyond those that are kept.
+    /// Notes that a run is done with an export, and removes older ones beyond those that are kept.
     pub(super) fn loaded(&self, export: &Path, run: &str, now: Timestamp) -> Result<()> {
         let loaded = Loaded { run, at: now.to_string() };
         let text = serde_json::to_vec_pretty(&loaded).expect("two texts are JSON");

@@ -91,10 +91,19 @@ impl Feed {
         }
     }
 
-    /// The tables have the data of all parts: the server may forget the job. Says what was exported.
-    pub(super) async fn committed(self, run: &str) -> Result<Option<ExportReport>> {
+    /// Where the export is kept, if the source is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Files(_) => None,
+            Kind::Export(running) => Some(&running.folder),
+        }
+    }
+
+    /// The export is done with: the tables have its data, or there was none. The server may forget the job, and the
+    /// next run asks for another. Says what was exported.
+    pub(super) async fn done(self, run: &str) -> Result<Option<ExportReport>> {
         let Kind::Export(running) = self.kind else { return Ok(None) };
-        running.committed(run).await.map(Some)
+        running.done(run).await.map(Some)
     }
 }
 
@@ -154,7 +163,7 @@ impl Running {
         self.arrivals.try_recv()
     }
 
-    async fn committed(mut self, run: &str) -> Result<ExportReport> {
+    async fn done(mut self, run: &str) -> Result<ExportReport> {
         let whole = self.whole.take().ok_or_else(broken_off)?;
         let (mut job, complete) = *whole;
         let mut warnings = complete.warnings;

@@ -46,7 +46,7 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// The export whose data a run committed.
+/// The export whose data a run committed, or found to be none.
 #[derive(Debug, Serialize)]
 pub struct ExportReport {
     /// Where its files and its log are.

@@ -65,12 +65,23 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
         let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
         commit(pipeline, &staging, &passed, &info, &mut report).await?;
         report.stages.push(Stage::timed("commit", committing.elapsed()));
-        report.export = feed.committed(&run).await?;
-        if let Some(export) = &report.export {
-            report.stages.insert(0, Stage::timed("wait for the export", waited));
-            report.warnings.extend_from_slice(&export.warnings);
-        }
         "committed".clone_into(&mut report.outcome);
+    }
+    // Rejects may come from a mistake in a view: the export is worth another run. One without resources is not.
+    let refused = match (refused, feed.folder()) {
+        (Some(error), Some(kept)) if error.kind() == ErrorKind::Rejects => {
+            let kept =
+                format!("{} (read again by the next run; remove it for another)", kept.display());
+            Some(error.at("export", kept))
+        }
+        (refused, _) => {
+            report.export = feed.done(&run).await?;
+            refused
+        }
+    };
+    if let Some(export) = &report.export {
+        report.stages.insert(0, Stage::timed("wait for the export", waited));
+        report.warnings.extend_from_slice(&export.warnings);
     }
     report.seconds = started.elapsed().as_secs_f64();
     let saved = save(&pipeline.warehouse, &report)?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::Notify;
 
-use crate::bulk_server::{BulkServer, Fault, File, Route, Setup};
+use crate::bulk_server::{BulkServer, Fault, File, Route, Section, Setup};
 use crate::command::{names, write};
 use crate::support::{block_on, value};
 
@@ -139,9 +139,51 @@ fn what_was_refused_for_its_rejects_is_not_exported_again() {
         write_pipeline(folder.path(), &server, "");
         let said = String::from_utf8(run(folder.path(), 5).await.stderr).unwrap();
         assert!(said.contains("2 rejects among 6 lines, 0 allowed"), "{said}");
+        assert!(said.contains("read again by the next run"), "{said}");
         write_pipeline(folder.path(), &server, "[rejects]\nmax = 2\n");
         run(folder.path(), 0).await;
         assert_eq!(counts(folder.path()).await, ["1", "3"]);
+        assert_eq!((server.count(&Route::KickOff), server.count(&Route::Delete)), (1, 1));
+    });
+}
+
+/// Members are not attributed yet, or the group is empty: the next night asks again.
+#[test]
+fn an_export_without_resources_replaces_nothing_and_is_asked_for_again() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(Setup::with([])).await;
+        write_pipeline(folder.path(), &server, "");
+        for time in 1..=2 {
+            let said = String::from_utf8(run(folder.path(), 4).await.stderr).unwrap();
+            assert!(said.contains("the source holds no resource"), "{said}");
+            assert!(!folder.path().join("warehouse/patient/_delta_log").exists());
+            assert_eq!((server.count(&Route::KickOff), server.count(&Route::Delete)), (time, time));
+        }
+    });
+}
+
+/// Errors that the server reports stop a run until they are accepted, which takes no second export.
+#[test]
+fn reported_errors_stop_a_run_until_they_are_accepted() {
+    block_on(async {
+        let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": "3 lost" }]);
+        let outcome = json!({ "resourceType": "OperationOutcome", "issue": issue });
+        let errors =
+            File::new(Section::Error, Some("OperationOutcome"), "e1", format!("{outcome}\n"));
+        let mut setup = population();
+        setup.files.push(errors);
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(setup).await;
+        write_pipeline(folder.path(), &server, "");
+        for _ in 0..2 {
+            let said = String::from_utf8(run(folder.path(), 11).await.stderr).unwrap();
+            assert!(said.contains("3 lost") && said.contains("accept_errors"), "{said}");
+            assert!(!folder.path().join("warehouse/patient/_delta_log").exists());
+        }
+        write_pipeline(folder.path(), &server, "accept_errors = true");
+        run(folder.path(), 0).await;
+        assert_eq!(counts(folder.path()).await, ["3", "3"]);
         assert_eq!((server.count(&Route::KickOff), server.count(&Route::Delete)), (1, 1));
     });
 }
