@@ -26,6 +26,9 @@ fn f07_a_storm_of_small_files_slows_down_as_one() {
         assert!(done.waits.len() <= refused * 16, "{} waits", done.waits.len());
         let most = asked.iter().map(|a| a.in_flight).max().unwrap();
         assert!(most <= 16, "{most} at once");
+        // Half as many after a refusal, and 60 good answers do not bring all of them back.
+        let later = asked[60 + 16..].iter().map(|a| a.in_flight).max().unwrap();
+        assert!(later < 16, "{later} at once after the first refusals");
     });
 }
 
