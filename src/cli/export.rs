@@ -60,6 +60,9 @@ async fn perform(
 ) -> Result<Option<Complete>> {
     let observer = progress.observer();
     let mut job = ExportJob::open(settings, folder, Clock::System, observer)?;
+    if let Some(url) = &arguments.adopt {
+        job.adopt(url)?;
+    }
     if arguments.cancel {
         return job.cancel().await.map(|()| None);
     }

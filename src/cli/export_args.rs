@@ -22,6 +22,9 @@ pub struct ExportArguments {
     /// The report of `--dry-run` as JSON.
     #[arg(long, requires = "dry_run")]
     pub json: bool,
+    /// Take up a job that was begun elsewhere, by its status url.
+    #[arg(long, value_name = "URL", conflicts_with = "dry_run")]
+    pub adopt: Option<String>,
     /// Give up the export that was begun in the folder: delete its job on the server.
     #[arg(long, conflicts_with = "dry_run")]
     pub cancel: bool,

@@ -182,6 +182,28 @@ fn an_export_is_given_up_where_it_is_asked_to() {
     });
 }
 
+/// Of another folder, another client, or one whose state was lost.
+#[test]
+fn a_job_is_taken_up_by_its_status_url() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(Setup { polls: 8, ..Setup::with([patients()]) }).await;
+        let url = server.base().to_string();
+        let begun = export(folder.path(), &url, &["--out", "lost", "--max-wait", "1ms"]).await;
+        assert_eq!(begun.code, Some(9), "{}", begun.stderr);
+        let job = format!("{url}/jobs/1");
+        let flags = ["--out", "out", "--adopt", &job];
+        for time in 1..=2 {
+            let done = export(folder.path(), &url, &flags).await;
+            assert_eq!(done.code, Some(0), "{time}: {}", done.stderr);
+        }
+        assert_eq!((server.count(&Route::KickOff), server.count(&Route::Delete)), (1, 1));
+        let other = export(folder.path(), &url, &["--out", "out", "--adopt", &url]).await;
+        assert_eq!(other.code, Some(2), "{}", other.stderr);
+        assert!(other.stderr.contains("an export of its own"), "{}", other.stderr);
+    });
+}
+
 #[test]
 fn mistakes_are_told_before_anything_is_asked() {
     let folder = folder(&[("files.toml", "[source]\npath = \"x\"\n[warehouse]\npath = \"w\"\n")]);

@@ -111,6 +111,29 @@ impl ExportJob {
         &self.store.state
     }
 
+    /// Takes up a job that was begun elsewhere, by its status url, instead of beginning one (requirement 11). What the
+    /// job was asked for is not known: it is taken to be what the settings say.
+    ///
+    /// # Errors
+    /// If this folder has a job of its own, or `url` is none.
+    pub fn adopt(&mut self, url: &str) -> Result<()> {
+        let refused = |message: &str| Error::new(ErrorKind::Usage, message);
+        let url = Url::parse(url).map_err(|_| refused("the status url of the job is no url"))?;
+        match self.status_url()? {
+            None => {}
+            Some(own) if own == url => return Ok(()),
+            Some(_) => {
+                let error = refused("this folder has an export of its own");
+                return Err(error.hint("take the job up in another folder"));
+            }
+        }
+        let state = &mut self.store.state;
+        state.job += 1;
+        state.began = Some(self.clock.now().to_string());
+        state.status_url = Some(url.into());
+        self.store.save()
+    }
+
     /// Goes on until all files are stored. Each is handed to `arrived` in the order of the manifest (`output`, as
     /// soon as all before it are there; stored by an earlier start or now), `deleted` and `error` files too.
     ///

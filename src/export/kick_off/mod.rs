@@ -111,7 +111,7 @@ fn busy(reply: &Reply, request: &Request) -> Error {
         },
         None => error,
     };
-    error.hint("go on with that export in its own folder, or cancel it; else wait for it to end")
+    error.hint("go on with that export in its own folder, take it up by its status url (`kiln export --adopt`), or cancel it; else wait for it to end")
 }
 
 fn failed<T>(session: Session<'_>, request: &Request, error: Error) -> Result<T> {
