@@ -167,9 +167,11 @@ impl Running {
         let whole = self.whole.take().ok_or_else(broken_off)?;
         let (mut job, complete) = *whole;
         let mut warnings = complete.warnings;
-        warnings.extend(job.finish().await?);
+        // The tables are committed: what fails now is no failure of the run.
+        warnings.extend(job.finish().await.unwrap_or_else(|error| Some(error.to_string())));
         drop(job);
-        self.source.exports().loaded(&self.folder, run, Timestamp::now())?;
+        let noted = self.source.exports().loaded(&self.folder, run, Timestamp::now());
+        warnings.extend(noted.err().map(|error| error.to_string()));
         Ok(ExportReport {
             folder: self.folder.display().to_string(),
             transaction_time: complete.transaction_time,
