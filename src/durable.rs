@@ -67,7 +67,8 @@ pub(crate) enum Readers {
 
 /// Writes a whole file so that a reader sees either the old content or all of the new.
 pub(crate) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+    // Always the same name: what a killed process left is written over by the next.
+    let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
