@@ -1,6 +1,7 @@
 //! What is known of vendors' servers: a table of settings with their sources.
 //!
-//! A vendor's row fills in what the user did not say; it never overrules. What the vendor cannot do is refused before
+//! Sources are those of Kiln's own notes on the vendors' documentation; bounds of polling are our choice for what these
+//! tell, and what is from memory says so. A vendor's row fills in what the user did not say; it never overrules. What the vendor cannot do is refused before
 //! it is asked, what is risky there is told.
 
 use std::time::Duration;
@@ -122,7 +123,7 @@ static VENDORS: [Vendor; 10] = [
         // 3,000 requests in 5 minutes from an address, and files of few resources (bcda-app; BCDA guide): 10 a second.
         parallel: Some(2),
         poll: Some((Duration::from_secs(5), Duration::from_secs(MINUTE))),
-        // bcda.cms.gov, "How to Access Claims Data": id and secret for a token of 20 minutes.
+        // Id and secret for a token of 20 minutes (bcda-static-site); the path is from memory.
         token_path: Some("/auth/token"),
         // bcda-app answers 400; `_typeFilter` may be there once (v3, ExplanationOfBenefit only).
         refused: &[
@@ -165,19 +166,19 @@ static VENDORS: [Vendor; 10] = [
     },
     Vendor {
         name: "azure",
-        // Writes to the customer's container (learn.microsoft.com, "Export data"): the urls want that container's key.
+        // Writes to the customer's container; that its urls want the container's key is from memory.
         doubtful: &[(Setting::Any, OWN_STORE)],
         ..PLAIN
     },
     Vendor {
         name: "google",
-        // Writes to gs:// (cloud.google.com, Healthcare API, "Bulk export").
+        // Writes to gs://; from memory, not read there.
         doubtful: &[(Setting::Any, OWN_STORE)],
         ..PLAIN
     },
     Vendor {
         name: "healthlake",
-        // Writes to S3 (docs.aws.amazon.com, HealthLake, "Exporting data").
+        // Writes to S3; from memory, not read there.
         doubtful: &[(Setting::Any, OWN_STORE)],
         ..PLAIN
     },
