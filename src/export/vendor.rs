@@ -1,8 +1,8 @@
 //! What is known of vendors' servers: a table of settings with their sources.
 //!
 //! Sources are those of Kiln's own notes on the vendors' documentation; bounds of polling are our choice for what these
-//! tell, and what is from memory says so. A vendor's row fills in what the user did not say; it never overrules. What the vendor cannot do is refused before
-//! it is asked, what is risky there is told.
+//! tell, and what is from memory says so. A vendor's row fills in what the user did not say; it never overrules. What
+//! the vendor cannot do is refused before it is asked, what is risky there is told.
 
 use std::time::Duration;
 
