@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::clock::Clock;
+use super::digest::hex;
 use super::transport::redacted;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -112,7 +113,7 @@ fn export_id(url: &Url) -> String {
         return shown;
     }
     let hash = Sha256::digest(url.as_str());
-    format!("{shown}#{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3])
+    format!("{shown}#{}", hex(&hash[..4]))
 }
 
 /// A process that was killed may have left half a line.

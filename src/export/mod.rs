@@ -12,6 +12,7 @@ mod attachments;
 mod auth;
 mod clock;
 mod conformance;
+mod digest;
 mod download;
 mod job;
 mod kick_off;

@@ -1,6 +1,6 @@
 //! Sends requests: puts the token where the protocol allows it and nowhere else, follows redirects, says what failed.
 
-mod gzip;
+pub(super) mod gzip;
 #[cfg(test)]
 pub(super) mod loopback;
 pub(super) mod wire;

@@ -29,7 +29,7 @@ pub use column::Column;
 pub use problem::{Problem, Severity};
 pub use select::ReferencePath;
 
-use crate::fhir::{self, Type, Unresolvable};
+use crate::fhir::{Type, Unresolvable};
 use crate::fhirpath::{
     Compiler, Context, Document, Environment, EvalError, Expr, Item, Static, Trie, Unresolved,
 };
@@ -122,14 +122,7 @@ impl View {
 fn resource_type(name: &str, problems: &mut Vec<Problem>) -> Option<Type> {
     let found = Type::named(name).filter(|t| t.is_resource());
     if found.is_none() && !name.is_empty() {
-        let problem =
-            Problem::error("resource", format!("`{name}` is no resource type of FHIR R4"));
-        problems.push(
-            match crate::suggest::nearest(name, fhir::resource_types().map(Type::name)) {
-                Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                None => problem,
-            },
-        );
+        problems.push(Problem::no_resource_type("resource", name));
     }
     found
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::fhir::{self, Type};
+use crate::suggest;
+
 /// Whether a definition can still be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -36,6 +39,15 @@ impl Problem {
             message: message.into(),
             expression: None,
             hint: None,
+        }
+    }
+
+    /// An error where a resource type should be; the hint is the type that is nearly called so, if there is one.
+    pub fn no_resource_type(path: impl Into<String>, name: &str) -> Self {
+        let problem = Self::error(path, format!("`{name}` is no resource type of FHIR R4"));
+        match suggest::nearest(name, fhir::resource_types().map(Type::name)) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
         }
     }
 

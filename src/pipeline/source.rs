@@ -7,9 +7,8 @@ use serde::Deserialize;
 
 use super::definition::Checker;
 use crate::export::{ExportTable, Mistake, Settings};
-use crate::fhir::{self, Type};
-use crate::flatten::Problem;
-use crate::suggest;
+use crate::fhir::Type;
+use crate::flatten::{Problem, Severity};
 
 /// Where resources come from.
 #[derive(Debug, Clone)]
@@ -161,14 +160,9 @@ pub fn check_types(types: &[String]) -> Vec<Problem> {
     let known = |name: &str| Type::named(name).is_some_and(Type::is_resource);
     let unknown = types.iter().enumerate().filter(|(_, name)| !known(name));
     let problems = unknown.map(|(i, name)| {
-        let (path, message) = (
-            format!("source.export.types[{i}]"),
-            format!("`{name}` is no resource type of FHIR R4"),
-        );
-        match suggest::nearest(name, fhir::resource_types().map(Type::name)) {
-            Some(near) => Problem::error(path, message).hint(format!("did you mean `{near}`?")),
-            None => Problem::warning(path, message),
-        }
+        let problem = Problem::no_resource_type(format!("source.export.types[{i}]"), name);
+        let severity = if problem.hint.is_some() { Severity::Error } else { Severity::Warning };
+        Problem { severity, ..problem }
     });
     problems.collect()
 }

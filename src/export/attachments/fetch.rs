@@ -20,6 +20,7 @@ use super::super::download::refusal::{Report, refusal};
 use super::super::transport::{Request, Response, redacted};
 use super::Attachments;
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::digest::hex;
 
 /// An attachment to be loaded.
 #[derive(Debug, Clone)]
@@ -195,7 +196,7 @@ impl Writing {
 
     fn finish(mut self) -> Content {
         let digest = sha2::Digest::finalize(self.sha256);
-        self.content.sha256 = super::super::download::store::hex(&digest);
+        self.content.sha256 = hex(&digest);
         self.content
     }
 }

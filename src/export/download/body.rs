@@ -7,6 +7,8 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Receiver;
 
+use super::super::transport::gzip::MAGIC;
+
 /// What the network hands to the thread that stores.
 #[derive(Debug)]
 pub(super) enum Piece {
@@ -15,9 +17,6 @@ pub(super) enum Piece {
     /// The body is over, and came as a whole. A channel that closes without it was cut off.
     End,
 }
-
-/// The first bytes of gzip (RFC 1952, 2.3.1); no JSON begins so.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The body as it comes, and what is known of it.
 pub(super) struct Arriving {
@@ -38,11 +37,11 @@ impl Arriving {
     /// The text in it. Whether it is gzip is told by its first bytes alone: files are compressed without anybody
     /// saying so, and proxies decompress without taking back the header (F14).
     pub(super) fn text(mut self) -> io::Result<Text> {
-        while self.current.len() < GZIP.len() {
+        while self.current.len() < MAGIC.len() {
             let Some(more) = self.receive()? else { break };
             self.current = joined(&self.current, &more);
         }
-        Ok(if self.current.starts_with(&GZIP) {
+        Ok(if self.current.starts_with(&MAGIC) {
             Text::Gzip(Box::new(MultiGzDecoder::new(self)))
         } else {
             Text::Plain(self)

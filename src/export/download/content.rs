@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::outcome::Outcome;
+use super::super::transport::gzip::MAGIC;
 use super::{Section, Wanted};
 
 /// What came instead of the file, by the type of the content and the beginning of the text.
@@ -21,7 +22,7 @@ pub(super) fn other_than_announced(
     if media_type == "text/html" && !head.is_empty() && first != Some(&b'{') {
         return Some("the server sent an HTML page instead of NDJSON".to_owned());
     }
-    if head.starts_with(&[0x1f, 0x8b]) {
+    if head.starts_with(&MAGIC) {
         return Some("the file is compressed twice".to_owned());
     }
     if wraps(file, &media_type, head) {
@@ -48,7 +49,8 @@ fn wraps(file: &Wanted, media_type: &str, head: &[u8]) -> bool {
 /// Without blanks; servers write the type first.
 const BINARY: &[u8] = b"{\"resourceType\":\"Binary\"";
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Some programs begin a text with it; no JSON does.
+pub(in crate::export) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// `text/html` of `text/html; charset=utf-8`.
 pub(in super::super) fn media_type(content_type: &str) -> String {

@@ -1,6 +1,7 @@
 //! Cuts a text into lines as it streams by, however long they are, and knows whether it ends where it should.
 
 use super::balance::Balance;
+use super::content::BYTE_ORDER_MARK;
 use super::target::Target;
 use crate::error::Result;
 
@@ -27,8 +28,6 @@ pub(super) enum Ending {
     /// It ends in the middle of a JSON value (F13).
     Cut,
 }
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Lines {
     /// Hands the next piece of the text on to `target`. The first has at least three bytes, if the text has.

@@ -24,6 +24,7 @@ use super::parts::Series;
 use super::target::{Blocks, Format, Stored, Target};
 use super::{Section, Wanted};
 use crate::error::Error;
+use crate::export::digest::hex;
 
 /// What is stored, and how.
 pub(super) struct Plan {
@@ -237,12 +238,4 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
     text.len().is_multiple_of(2).then(|| text.chunks(2).map(byte).collect())?
-}
-
-pub(in super::super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::clock::Simulated;
+use super::super::digest::hex;
 use super::super::settings::AttachmentSettings;
 use super::super::testing::{log, settings};
 use super::*;
@@ -348,7 +349,7 @@ fn outcome_text() -> String {
 async fn what_is_announced_must_come() {
     fn checksum(file: &mut Wanted) {
         let digest = <sha2::Sha256 as sha2::Digest>::digest(TWO);
-        file.checksum = Some(format!("{SHA256}{}", store::hex(&digest)));
+        file.checksum = Some(format!("{SHA256}{}", hex(&digest)));
     }
     for case in [
         Case::new("count", [ndjson(TWO)]).announced(|file| file.count = Some(2)),

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::export::digest::hex;
+
 /// Puts a hash in place of each file url's query: a presigned url is a credential, and remembered no longer than it is
 /// needed. The hash keeps apart files whose urls differ in nothing else.
 pub(in crate::export) fn unsigned(page: &mut Value) {
@@ -18,9 +20,7 @@ pub(in crate::export) fn unsigned(page: &mut Value) {
 
 /// Half of a SHA-256, which is enough to tell urls apart.
 fn hash(query: &str) -> String {
-    let digest = Sha256::digest(query.as_bytes());
-    let half = digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte));
-    format!("{half:032x}")
+    hex(&Sha256::digest(query.as_bytes())[..16])
 }
 
 #[cfg(test)]

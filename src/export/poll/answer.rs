@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
+use crate::export::download::content::BYTE_ORDER_MARK;
 use crate::export::manifest::is_manifest;
 use crate::export::retry::retry_after;
 use crate::export::session::Reply;
@@ -96,7 +97,7 @@ fn manifest(reply: &Reply) -> Option<Value> {
 }
 
 fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
 /// `X-Progress`: less than 100 characters by the guide; cut, since it is shown.

@@ -1,10 +1,9 @@
 //! What tells one export from another: everything that decides which resources come.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::export::digest::hex;
 use crate::export::request::{ExportRequest, Level};
 
 /// The request for `export.json`. How it is sent is not part of it; of patients there is only a hash.
@@ -41,10 +40,7 @@ fn patients(request: &ExportRequest) -> Value {
         hash.update(patient);
         hash.update("\n");
     }
-    let hex = hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let hex = hex(&hash.finalize());
     json!(format!("{} patients, sha256 {hex}", request.patients.len()))
 }
 

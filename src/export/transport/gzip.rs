@@ -10,7 +10,7 @@ use super::{Failure, too_large};
 use crate::error::{Error, ErrorKind};
 
 /// How every gzip member begins (RFC 1952); no JSON and no HTML does.
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(in crate::export) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// `body` without its `Content-Encoding`. Gzip is also found where the header is missing. Members after the first
 /// count: the decoding of HTTP clients stops there and calls the body whole.
