@@ -6,6 +6,24 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// A step that a crash may come before. Tests of debug builds choose which, by `KILN_CRASH_AT`: the process ends there as
+/// if it were killed.
+pub(crate) fn step() {
+    #[cfg(debug_assertions)]
+    {
+        use std::sync::LazyLock;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static CRASH_AT: LazyLock<Option<u64>> =
+            LazyLock::new(|| std::env::var("KILN_CRASH_AT").ok()?.parse().ok());
+        static STEPS: AtomicU64 = AtomicU64::new(0);
+        if let Some(at) = *CRASH_AT
+            && STEPS.fetch_add(1, Ordering::Relaxed) == at
+        {
+            std::process::abort();
+        }
+    }
+}
+
 /// An error of writing, with what the user can do about it.
 pub(crate) fn output_error(doing: &str, path: &Path, source: io::Error) -> Error {
     let hint = match source.kind() {
@@ -34,16 +52,19 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 
 /// Creates or empties a file for writing.
 pub(crate) fn create_file(path: &Path) -> Result<File> {
+    step();
     File::create(path).map_err(|e| output_error("create", path, e))
 }
 
 /// Renames within one file system. Durable only after [`sync_folder`] of the new parent.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    step();
     fs::rename(from, to).map_err(|e| output_error("write", to, e))
 }
 
 /// Makes a file's content durable.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
+    step();
     File::open(path).and_then(|file| file.sync_all()).map_err(|e| output_error("write", path, e))
 }
 
@@ -67,6 +88,7 @@ pub(crate) enum Readers {
 
 /// Writes a whole file so that a reader sees either the old content or all of the new.
 pub(crate) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> Result<()> {
+    step();
     // Always the same name: what a killed process left is written over by the next.
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
@@ -85,6 +107,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> Resu
 
 /// Removes a folder with all it holds; one that is not there is no error.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    step();
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(output_error("remove", path, e)),
         _ => Ok(()),

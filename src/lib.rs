@@ -43,15 +43,21 @@
 //! 7. **PHI stays out** of logs and errors, and so do secrets; a token goes only where the protocol allows.
 
 pub mod cli;
+mod clock;
 mod durable;
 pub mod error;
 pub mod export;
 pub mod fhir;
 pub mod fhirpath;
 pub mod flatten;
+pub mod history;
 pub mod ingest;
+pub mod load;
+mod objects;
 pub mod pipeline;
 pub mod query;
 pub mod sample;
+pub mod schedule;
+pub mod settings;
 pub mod suggest;
 pub mod warehouse;

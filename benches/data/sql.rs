@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kiln::ingest;
 use kiln::pipeline::{self, MaxRejects, Pipeline, Progress, RunOptions, Source};
 use kiln::query::Engine;
 use serde_json::{Value, json};
@@ -36,17 +35,10 @@ pub(crate) fn make_warehouse(
         definition["select"].as_array_mut().into_iter().flatten().for_each(tag);
         compile(&definition)
     };
-    let pipeline = Pipeline {
-        name: "bench".into(),
-        description: None,
-        source: Source::Paths(files.iter().map(|file| file.display().to_string()).collect()),
-        bases: vec![],
-        views: definitions.iter().map(typed).collect(),
-        warehouse: folder.into(),
-        max_rejects: MaxRejects::Count(0),
-        input: ingest::Options::default(),
-        queries: vec![],
-    };
+    let source = Source::Paths(files.iter().map(|file| file.display().to_string()).collect());
+    let views = definitions.iter().map(typed).collect();
+    let max_rejects = MaxRejects::Count(0);
+    let pipeline = Pipeline { max_rejects, ..Pipeline::new("bench", source, views, folder) };
     let progress = Progress::default();
     let options = RunOptions { threads, progress: &progress, run: None };
     let done = runtime().block_on(pipeline::run(&pipeline, &options));

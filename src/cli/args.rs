@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::export_args::{ExportArguments, KeygenArguments};
+use super::load::LoadArguments;
+use super::maintain::{OptimizeArguments, VacuumArguments};
+use super::runs::{RejectsArguments, RunsArguments};
+use super::schedule::ScheduleArguments;
 use crate::pipeline::{MaxRejects, base_url};
 use crate::query::Format;
 
@@ -63,6 +67,32 @@ pub enum Command {
       --client-id kiln --key private.jwk
   kiln export pipelines/nightly.toml")]
     Export(Box<ExportArguments>),
+    /// Run pipelines when their schedules say, until told to stop.
+    #[command(after_help = "Example: kiln schedule pipelines/ --listen 127.0.0.1:9187")]
+    Schedule(ScheduleArguments),
+    /// Show the runs of a warehouse, or what one did.
+    #[command(after_help = "Examples:
+  kiln runs                       the latest
+  kiln runs nightly               of one pipeline
+  kiln runs show 20261123T0200    what one did")]
+    Runs(RunsArguments),
+    /// Show what a run could not use.
+    #[command(after_help = "Example: kiln rejects 20261123T0200 --format csv")]
+    Rejects(RejectsArguments),
+    /// Load the tables of a warehouse where a pipeline says.
+    #[command(after_help = "Example: kiln load pipelines/nightly.toml --only research")]
+    Load(LoadArguments),
+    /// Fill tables anew: from the exports that are kept, or by a full export.
+    #[command(after_help = "Example: kiln rebuild pipelines/nightly.toml patient")]
+    Rebuild(RebuildArguments),
+    /// Merge small files of tables, and sort their rows.
+    #[command(
+        after_help = "Example: kiln optimize --warehouse /data/warehouse --sort patient_id observation"
+    )]
+    Optimize(OptimizeArguments),
+    /// Remove files that no version needs that is young enough.
+    #[command(after_help = "Example: kiln vacuum --warehouse /data/warehouse --keep 30d --dry-run")]
+    Vacuum(VacuumArguments),
     /// Make a key pair for SMART Backend Services, and the public JWKS to register.
     Keygen(KeygenArguments),
     /// Write a synthetic population as a server would export it.
@@ -94,6 +124,9 @@ pub struct RunArguments {
     /// Also write the report of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// The slot of the schedule that this run is for; `kiln schedule` gives it.
+    #[arg(long, value_name = "INSTANT", hide = true)]
+    pub slot: Option<String>,
     /// How many threads.
     #[command(flatten)]
     pub threads: Threads,
@@ -146,6 +179,9 @@ pub struct QueryArguments {
     /// The folder of the tables.
     #[arg(long, value_name = "DIR", default_value = "warehouse")]
     pub warehouse: PathBuf,
+    /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23`, `2026-11-23T02:00:00Z`.
+    #[arg(long, value_name = "RUN|TIME")]
+    pub as_of: Option<String>,
     /// How results are written.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
@@ -236,4 +272,16 @@ pub struct SampleArguments {
     pub seed: u64,
     /// The folder to write to; must be empty or not exist.
     pub out: PathBuf,
+}
+
+/// `kiln rebuild`
+#[derive(Debug, Args)]
+pub struct RebuildArguments {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+    /// Which tables; all by default.
+    pub tables: Vec<String>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: Threads,
 }

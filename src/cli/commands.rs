@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::args::{
     Arguments, AuditFormat, CheckArguments, Command, DataArguments, FlattenArguments,
-    QueryArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat, Threads,
+    QueryArguments, RebuildArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat,
+    Threads,
 };
 use super::progress::Watch;
 use super::prompt::{self, PromptOptions};
-use super::{ddl, export, report};
+use super::{ddl, export, load, maintain, report, runs, schedule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
@@ -33,6 +34,13 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         Command::Check(arguments) => check(&arguments),
         Command::Schema(arguments) => schema(&arguments),
         Command::Export(arguments) => export::export(&arguments),
+        Command::Schedule(arguments) => schedule::schedule(&arguments),
+        Command::Runs(arguments) => runs::runs(&arguments),
+        Command::Rejects(arguments) => runs::rejects(&arguments),
+        Command::Load(arguments) => load::load(&arguments),
+        Command::Rebuild(arguments) => rebuild(&arguments),
+        Command::Optimize(arguments) => maintain::optimize(&arguments),
+        Command::Vacuum(arguments) => maintain::vacuum(&arguments),
         Command::Keygen(arguments) => export::new_keys(&arguments),
         Command::Sample(arguments) => sample(&arguments),
     }
@@ -57,6 +65,10 @@ fn demo(threads: Threads) -> Result<()> {
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
     execute(&pipeline, arguments.threads, arguments.report.as_deref())
+}
+
+fn rebuild(_arguments: &RebuildArguments) -> Result<()> {
+    todo!()
 }
 
 /// Shows what was found; errors end the command.
@@ -133,7 +145,7 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let threads = arguments.threads.count();
     let flow = Flow {
         views: &views,
-        run: None,
+        origin: None,
         environment: pipeline::environment(pipeline::moment().0, &inputs, &arguments.base),
         input: &input,
         threads,

@@ -5,9 +5,13 @@ mod commands;
 mod ddl;
 mod export;
 mod export_args;
+mod load;
+mod maintain;
 mod progress;
 mod prompt;
 mod report;
+mod runs;
+mod schedule;
 
 use std::process::ExitCode;
 

@@ -12,11 +12,11 @@ use self::capability::Capability;
 pub use self::capability::OfferedType;
 use super::auth::TokenRequest;
 use super::auth::discovery::{SmartConfiguration, read};
-use super::clock::Clock;
 use super::kick_off::kick_off_request;
 use super::request::{KickOff, Level};
 use super::settings::{AuthSettings, Settings};
 use super::transport::{Failure, Request, Transport};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// The report. Nothing in it keeps an export from being tried: servers often say less than they can do, or more.

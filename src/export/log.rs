@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::clock::Clock;
 use super::digest::hex;
 use super::transport::redacted;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// `logVersion` of the `kickoff` event.

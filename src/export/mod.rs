@@ -10,7 +10,6 @@
 
 mod attachments;
 mod auth;
-mod clock;
 mod conformance;
 mod digest;
 mod download;
@@ -31,14 +30,15 @@ mod testing;
 mod transport;
 mod vendor;
 
+pub use crate::clock::{Clock, Simulated};
+pub use crate::settings::{Mistake, Secret, Span};
 pub use auth::keygen::{KeyPair, keygen};
-pub use clock::{Clock, Simulated};
 pub use conformance::{Conformance, KickOffShown, OfferedType, TokenRequestShown, conformance};
 pub use job::{Complete, Event, ExportJob, Observer};
-pub use request::{ExportRequest, KickOff, Level, Mistake};
+pub use request::{ExportRequest, KickOff, Level};
 pub use settings::{
-    AttachmentSettings, AttachmentsTable, AuthSettings, ExportTable, PatientList, Resolved, Secret,
-    Settings, Span,
+    AttachmentSettings, AttachmentsTable, AuthSettings, ExportTable, PatientList, Resolved,
+    Settings,
 };
 pub use standing::Standing;
 pub use state::{ExportState, StoredFile};

@@ -9,13 +9,13 @@ use reqwest::header::HeaderMap;
 use serde_json::json;
 use url::Url;
 
-use super::clock::Clock;
 use super::job::{Event, Observer};
 use super::log::{Log, response_headers};
 use super::outcome::{Outcome, refusal};
 use super::retry::{Backoff, retry_after};
 use super::settings::Settings;
 use super::transport::{Failure, Request, Transport};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest answer that is not a file of the export: a manifest of 100,000 files with signed urls.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::clock::Clock;
 use super::log::Log;
 use super::request::{ExportRequest, Level};
 use super::settings::Settings;
+use crate::clock::Clock;
 
 /// Settings for a server on loopback, as patient as the defaults.
 pub(super) fn settings(server: &Url) -> Settings {

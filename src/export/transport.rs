@@ -17,9 +17,9 @@ use url::Url;
 
 use self::wire::{Along, Wire};
 use super::auth::Authorizer;
-use super::clock::Clock;
 use super::outcome::refusal;
 use super::settings::Settings;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The HTTP client of one export; shared by all of its tasks.

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::request::{ExportRequest, Mistakes};
+use super::request::ExportRequest;
+use crate::settings::Mistakes;
 
 /// A vendor's server as it differs from the standard.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::fhir::{self, Type};
+use crate::settings::Mistake;
 use crate::suggest;
 
 /// Whether a definition can still be used.
@@ -49,6 +50,13 @@ impl Problem {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem,
         }
+    }
+
+    /// A mistake in the settings below `path`.
+    pub fn of_setting(path: &str, mistake: Mistake, of: fn(String, String) -> Self) -> Self {
+        let separator = if path.is_empty() || mistake.path.is_empty() { "" } else { "." };
+        let problem = of(format!("{path}{separator}{}", mistake.path), mistake.message);
+        Self { hint: mistake.hint, ..problem }
     }
 
     /// A warning at a JSON path.

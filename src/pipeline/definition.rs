@@ -4,12 +4,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::model::{self, Model, ModelTable};
+use super::notify::{Notification, NotifyTable};
+use super::retention::{Retention, RetentionTable};
 use super::schemas::{self, Finding};
 use super::source::{Source, SourceTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Problem, View};
 use crate::ingest;
+use crate::load::{Load, LoadTable};
+use crate::objects::StoreSettings;
 use crate::query::Engine;
+use crate::schedule::{Schedule, ScheduleTable};
+use crate::settings::Mistake;
 
 /// A pipeline: from where, through which views, into which warehouse, and what is asked then.
 #[derive(Debug)]
@@ -20,6 +27,10 @@ pub struct Pipeline {
     pub description: Option<String>,
     /// Where the resources come from.
     pub source: Source,
+    /// What the source is called, if several fill the same tables: keys begin with it.
+    pub source_name: Option<String>,
+    /// Whether rows come to those that are there, or in their place.
+    pub mode: Mode,
     /// Base urls of the source's server, besides those that manifests name.
     pub bases: Vec<String>,
     /// One table each.
@@ -30,8 +41,29 @@ pub struct Pipeline {
     pub max_rejects: MaxRejects,
     /// How the input is read.
     pub input: ingest::Options,
+    /// Tables made of the views' tables, in the order in which they are made.
+    pub models: Vec<Model>,
+    /// Where tables are loaded to then.
+    pub loads: Vec<Load>,
+    /// Who is told how a run ended.
+    pub notifications: Vec<Notification>,
+    /// When it runs.
+    pub schedule: Option<Schedule>,
+    /// What is kept, and how long.
+    pub retention: Retention,
     /// Queries that are answered when the tables are there.
     pub queries: Vec<Query>,
+}
+
+/// What a run does to the rows that the tables have of its source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// All go.
+    #[default]
+    Replace,
+    /// Those go whose resources come anew, or are deleted.
+    Merge,
 }
 
 /// A query of a pipeline.
@@ -102,6 +134,15 @@ struct File {
     #[serde(default)]
     rejects: RejectsTable,
     #[serde(default)]
+    model: Vec<ModelTable>,
+    #[serde(default)]
+    load: Vec<LoadTable>,
+    #[serde(default)]
+    notify: Vec<NotifyTable>,
+    schedule: Option<ScheduleTable>,
+    #[serde(default)]
+    retention: RetentionTable,
+    #[serde(default)]
     query: Vec<QueryTable>,
 }
 
@@ -109,6 +150,10 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct WarehouseTable {
     path: String,
+    /// Where the lock, the staging area and the history are; for a warehouse in an object store.
+    state: Option<String>,
+    #[serde(default)]
+    store: StoreSettings,
 }
 
 #[derive(Deserialize, Default)]
@@ -141,6 +186,28 @@ struct QueryTable {
 pub const DEMO: &str = include_str!("../../pipelines/demo.toml");
 
 impl Pipeline {
+    /// A pipeline that only fills the tables of views.
+    pub fn new(name: &str, source: Source, views: Vec<View>, warehouse: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: None,
+            source,
+            source_name: None,
+            mode: Mode::default(),
+            bases: Vec::new(),
+            views,
+            warehouse: warehouse.to_owned(),
+            max_rejects: MaxRejects::default(),
+            input: ingest::Options::default(),
+            models: Vec::new(),
+            loads: Vec::new(),
+            notifications: Vec::new(),
+            schedule: None,
+            retention: Retention::default(),
+            queries: Vec::new(),
+        }
+    }
+
     /// Reads a pipeline file. Relative paths in it are relative to its folder. Warnings come with the pipeline; if
     /// there is an error, all findings come instead of it.
     pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
@@ -227,24 +294,72 @@ impl Checker<'_> {
         }
         let bases = written.source.bases(self);
         let name = written.name.unwrap_or_else(|| stem.to_owned());
+        let source_name = written.source.name(self);
+        let mode = written.source.mode;
         let source = written.source.check(&name, self);
         if written.warehouse.path.is_empty() {
             self.error("warehouse.path", "the path is empty");
         }
         let max_rejects = self.max_rejects(written.rejects.max);
         let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
+        let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
+        let models = self.models(written.model, &names);
+        let loads = self.all("load", written.load, |table, folder| table.check(folder));
+        let notifications = self.all("notify", written.notify, NotifyTable::check);
+        let schedule = written.schedule.map(|table| self.settings("schedule", table.check()));
+        let retention = self.settings("retention", written.retention.check());
         let queries = self.queries(written.query);
+        let warehouse = self.folder.join(written.warehouse.path);
         Some(Pipeline {
-            name,
             description: written.description,
-            source: source?,
+            source_name,
+            mode,
             bases,
-            views,
-            warehouse: self.folder.join(written.warehouse.path),
             max_rejects,
             input,
+            models,
+            loads,
+            notifications,
+            schedule: schedule.flatten(),
+            retention: retention.unwrap_or_default(),
             queries,
+            ..Pipeline::new(&name, source?, views, &warehouse)
         })
+    }
+
+    fn models(&mut self, written: Vec<ModelTable>, views: &[&str]) -> Vec<Model> {
+        let models = self.all("model", written, ModelTable::check);
+        self.settings("", model::order(models, views)).unwrap_or_default()
+    }
+
+    /// Checks each table of a list.
+    fn all<T, C>(
+        &mut self,
+        key: &str,
+        written: Vec<T>,
+        check: impl Fn(T, &Path) -> Result<C, Vec<Mistake>>,
+    ) -> Vec<C> {
+        let tables = written.into_iter().enumerate();
+        let folder = self.folder;
+        let checked =
+            tables.map(|(i, table)| self.settings(&format!("{key}[{i}]"), check(table, folder)));
+        checked.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// What settings come to, or nothing where they have mistakes, which are noted below `path`.
+    pub(super) fn settings<T>(
+        &mut self,
+        path: &str,
+        checked: Result<T, Vec<Mistake>>,
+    ) -> Option<T> {
+        let mistakes = match checked {
+            Ok(settings) => return Some(settings),
+            Err(mistakes) => mistakes,
+        };
+        for mistake in mistakes {
+            self.add(Problem::of_setting(path, mistake, Problem::error));
+        }
+        None
     }
 
     fn max_rejects(&mut self, written: Option<CountOrShare>) -> MaxRejects {

@@ -27,8 +27,8 @@ const SAMPLE: u64 = 16;
 pub struct Flow<'f> {
     /// The views, all fed by one pass.
     pub views: &'f [View],
-    /// Whether tables get the key and run columns, and the run's name.
-    pub run: Option<&'f str>,
+    /// What the columns for source and run say; without it tables have neither these nor a key.
+    pub origin: Option<RowsOf<'f>>,
     /// What is the same for all resources.
     pub environment: Environment,
     /// How the input is read.
@@ -160,7 +160,7 @@ struct Worker<'f> {
     flatteners: Vec<Flattener<'f>>,
     /// Views by resource type; a file has few, so the list is searched faster than a hash is made.
     by_type: Vec<(&'static str, Vec<usize>)>,
-    run: Option<&'f str>,
+    origin: Option<RowsOf<'f>>,
     keep_excerpts: bool,
     failed: Vec<Failed>,
     times: Times,
@@ -177,12 +177,13 @@ impl<'f> Worker<'f> {
                 None => by_type.push((name, vec![i])),
             }
         }
-        let flattener = |view| Flattener::new(view, flow.run.is_some(), flow.environment.clone());
+        let flattener =
+            |view| Flattener::new(view, flow.origin.is_some(), flow.environment.clone());
         Self {
             parser: Parser::new(flow.input),
             flatteners: flow.views.iter().map(flattener).collect(),
             by_type,
-            run: flow.run,
+            origin: flow.origin,
             keep_excerpts: flow.input.keep_excerpts,
             failed: Vec::new(),
             times: Times::default(),
@@ -244,8 +245,11 @@ impl<'f> Worker<'f> {
             let (batch, counted) = flattener.finish();
             self.times.flatten += started.elapsed();
             views.push(counted);
-            let batches =
-                if batch.num_rows() == 0 { Vec::new() } else { vec![with_run(batch, self.run)] };
+            let batches = if batch.num_rows() == 0 {
+                Vec::new()
+            } else {
+                vec![with_origin(batch, self.origin)]
+            };
             let started = Instant::now();
             output.push(number, batches)?;
             self.times.encode += started.elapsed();
@@ -271,15 +275,27 @@ fn add(
     }
 }
 
-/// Appends the run column: the same text in each row, so a dictionary of one.
-fn with_run(batch: RecordBatch, run: Option<&str>) -> RecordBatch {
-    let Some(run) = run else { return batch };
-    let keys = Int32Array::from(vec![0; batch.num_rows()]);
-    let column = DictionaryArray::new(keys, Arc::new(StringArray::from(vec![run])));
-    let schema = super::with_run_field(&batch.schema());
+/// Where the rows of a run come from.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsOf<'r> {
+    /// The run.
+    pub run: &'r str,
+    /// The source, if it has a name.
+    pub source: Option<&'r str>,
+}
+
+/// Appends the columns for source and run: the same text in each row, so dictionaries of one.
+fn with_origin(batch: RecordBatch, origin: Option<RowsOf<'_>>) -> RecordBatch {
+    let Some(RowsOf { run, source }) = origin else { return batch };
+    let rows = batch.num_rows();
+    let column = |text: Option<&str>| -> ArrayRef {
+        let keys = Int32Array::from(vec![text.map(|_| 0); rows]);
+        Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from_iter([text]))))
+    };
+    let schema = super::with_origin_fields(&batch.schema());
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    columns.push(Arc::new(column));
-    RecordBatch::try_new(schema, columns).expect("the run column has a value for each row")
+    columns.extend([column(source), column(Some(run))]);
+    RecordBatch::try_new(schema, columns).expect("both columns have a value for each row")
 }
 
 /// The account of one part, kept in the order of its blocks.

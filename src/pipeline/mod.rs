@@ -9,12 +9,15 @@ mod exports;
 mod feed;
 mod flow;
 mod in_order;
+mod model;
+mod notify;
 mod output;
 mod pass;
 mod place;
 mod progress;
 mod rejects;
 mod report;
+mod retention;
 mod run;
 mod schemas;
 mod source;
@@ -28,7 +31,9 @@ pub use audit::{
     Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
-pub use flow::{Flow, Outcome, Times, on_threads};
+pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
+pub use model::{Model, ModelReport};
+pub use notify::Notification;
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
 pub use progress::Progress;
@@ -36,6 +41,7 @@ pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{
     ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
 };
+pub use retention::Retention;
 pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
 pub use source::{ExportSource, Source, base_url, check_types};
@@ -45,16 +51,24 @@ use crate::flatten::View;
 /// The column that names the run which wrote a row.
 pub const RUN_COLUMN: &str = "_run";
 
-/// The schema of a view's table in the warehouse: key, columns, run.
+/// The column that names the source of a row; null for a source without a name.
+pub const SOURCE_COLUMN: &str = "_source";
+
+/// The schema of a view's table in the warehouse: key, columns, source, run.
 pub fn table_schema(view: &View) -> SchemaRef {
-    with_run_field(&view.schema(true))
+    with_origin_fields(&view.schema(true))
 }
 
-/// A schema with the run column at its end.
-fn with_run_field(schema: &SchemaRef) -> SchemaRef {
+/// A schema with the columns for source and run at its end.
+fn with_origin_fields(schema: &SchemaRef) -> SchemaRef {
     let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let comment = ("comment".to_owned(), "the run that wrote the row".to_owned());
-    let field = Field::new(RUN_COLUMN, of, true).with_metadata([comment].into());
-    let fields = schema.fields().iter().cloned().chain([Arc::new(field)]);
+    let field = |name: &str, comment: &str| {
+        let comment = ("comment".to_owned(), comment.to_owned());
+        Arc::new(Field::new(name, of.clone(), true).with_metadata([comment].into()))
+    };
+    let fields = schema.fields().iter().cloned().chain([
+        field(SOURCE_COLUMN, "the source that the row comes from, if it has a name"),
+        field(RUN_COLUMN, "the run that wrote the row"),
+    ]);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::definition::{MaxRejects, Pipeline};
 use super::feed::Feed;
-use super::flow::{Flow, Outcome, on_threads};
+use super::flow::{Flow, Outcome, RowsOf, on_threads};
 use super::output::{TableOutput, finish_all};
 use super::progress::Progress;
 use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
@@ -16,7 +16,7 @@ use crate::fhir;
 use crate::fhirpath::{Environment, Temporal};
 use crate::ingest::Inputs;
 use crate::warehouse::{
-    CommitInfo, Committed, ParquetOptions, PartFile, Staging, TableWriter, Warehouse,
+    Change, CommitInfo, Committed, ParquetOptions, PartFile, Staging, TableWriter, Warehouse,
 };
 
 /// What differs from run to run.
@@ -62,7 +62,11 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
         report.outcome = format!("{}; nothing was committed", error.message());
     } else {
         let committing = Instant::now();
-        let info = CommitInfo { pipeline: pipeline.name.clone(), transaction: micros };
+        let info = CommitInfo {
+            pipeline: pipeline.name.clone(),
+            source: pipeline.source_name.clone(),
+            transaction: micros,
+        };
         commit(pipeline, &staging, &passed, &info, &mut report).await?;
         report.stages.push(Stage::timed("commit", committing.elapsed()));
         "committed".clone_into(&mut report.outcome);
@@ -158,7 +162,7 @@ fn stage(
     let log = RejectLog::new(Some(staging.writer(REJECTS_TABLE, SCHEMA.clone(), &parquet)?), run);
     let flow = Flow {
         views: &pipeline.views,
-        run: Some(run),
+        origin: Some(RowsOf { run, source: pipeline.source_name.as_deref() }),
         environment,
         input: &pipeline.input,
         threads: options.threads,
@@ -213,12 +217,14 @@ async fn commit(
     report: &mut RunReport,
 ) -> Result<()> {
     for (i, view) in pipeline.views.iter().enumerate() {
-        let done =
-            staging.commit_replace(&view.name, &table_schema(view), &staged.parts[i], info).await?;
+        let done = staging
+            .commit(&view.name, &table_schema(view), &staged.parts[i], Change::Replace, info)
+            .await?;
         report.tables[i].version = Some(done.version);
         settle(&view.name, done, report)?;
     }
-    let done = staging.commit_replace(REJECTS_TABLE, &SCHEMA, &staged.rejects, info).await?;
+    let done =
+        staging.commit(REJECTS_TABLE, &SCHEMA, &staged.rejects, Change::Replace, info).await?;
     settle(REJECTS_TABLE, done, report)
 }
 

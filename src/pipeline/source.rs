@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::definition::Checker;
-use crate::export::{ExportTable, Mistake, Settings};
+use super::definition::{Checker, Mode};
+use crate::export::{ExportTable, Settings};
 use crate::fhir::Type;
 use crate::flatten::{Problem, Severity};
+use crate::objects::StoreSettings;
 
 /// Where resources come from.
 #[derive(Debug, Clone)]
@@ -46,6 +47,11 @@ pub(super) struct SourceTable {
     path: Option<OneOrMany>,
     sample: Option<SampleTable>,
     export: Option<Box<ExportTable>>,
+    name: Option<String>,
+    #[serde(default)]
+    pub(super) mode: Mode,
+    #[serde(default)]
+    pub(super) store: StoreSettings,
     #[serde(default)]
     base: Vec<String>,
     pub(super) max_line_mib: Option<usize>,
@@ -82,6 +88,18 @@ impl SourceTable {
             }
         }
         bases
+    }
+
+    /// What the source is called. It begins keys and names rows: letters, digits, `-` and `_`, at most 32.
+    pub(super) fn name(&self, checker: &mut Checker<'_>) -> Option<String> {
+        let name = self.name.as_ref()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !(1..=32).contains(&name.len()) || !name.chars().all(plain) {
+            let message = format!("`{name}` cannot be the name of a source");
+            let hint = "use letters, digits, `-` and `_`, at most 32 of them";
+            checker.add(Problem::error("source.name", message).hint(hint));
+        }
+        Some(name.clone())
     }
 
     /// The source of the pipeline with this name.
@@ -141,13 +159,13 @@ fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) ->
         Ok(found) => found,
         Err(mistakes) => {
             for mistake in mistakes {
-                checker.add(problem(mistake, Problem::error));
+                checker.add(Problem::of_setting("source.export", mistake, Problem::error));
             }
             return None;
         }
     };
     for warning in found.warnings {
-        checker.add(problem(warning, Problem::warning));
+        checker.add(Problem::of_setting("source.export", warning, Problem::warning));
     }
     let folder = found.folder.unwrap_or_else(|| PathBuf::from("exports").join(name));
     let folder = checker.folder.join(folder);
@@ -165,14 +183,6 @@ pub fn check_types(types: &[String]) -> Vec<Problem> {
         Problem { severity, ..problem }
     });
     problems.collect()
-}
-
-fn problem(mistake: Mistake, of: fn(String, String) -> Problem) -> Problem {
-    let problem = of(format!("source.export.{}", mistake.path), mistake.message);
-    match mistake.hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
 }
 
 /// A server's base url, as given by people.

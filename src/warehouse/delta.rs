@@ -26,6 +26,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct CommitInfo {
     /// The pipeline's name; the Delta transaction's application is `kiln:<pipeline>`.
     pub pipeline: String,
+    /// The source of the rows: every file has rows of one source, in the column `_source`; null for one without a name.
+    pub source: Option<String>,
     /// The transaction's number: grows from run to run of a pipeline, and a run that finishes
     /// what a crashed one began has that one's number.
     pub transaction: i64,
@@ -38,6 +40,10 @@ pub struct Committed {
     pub version: u64,
     /// The table had this transaction before; nothing was changed.
     pub already: bool,
+    /// Rows that went, where they were counted (not where whole files went).
+    pub rows_gone: u64,
+    /// Files that were read and written again without the rows that went.
+    pub files_rewritten: usize,
     /// The commit stands, but a checkpoint of the log could not be written. The next one will be.
     pub warning: Option<Error>,
 }
@@ -94,7 +100,13 @@ impl Replacement<'_> {
         let (state, log_store) = (table.snapshot().map_err(failed)?, table.log_store());
         let last = state.transaction_version(log_store.as_ref(), self.application());
         let done = last.await.map_err(failed)?.is_some_and(|last| last >= self.info.transaction);
-        Ok(done.then(|| Committed { version: state.version(), already: true, warning: None }))
+        Ok(done.then(|| Committed {
+            version: state.version(),
+            already: true,
+            rows_gone: 0,
+            files_rewritten: 0,
+            warning: None,
+        }))
     }
 
     /// Works out the log entry: protocol and metadata where they change, removes, adds.
@@ -242,7 +254,7 @@ impl PreparedCommit<'_> {
         let version = written.version;
         sync_log(folder, version)?;
         let warning = written.await.err().map(failed);
-        Ok(Committed { version, already: false, warning })
+        Ok(Committed { version, already: false, rows_gone: 0, files_rewritten: 0, warning })
     }
 }
 

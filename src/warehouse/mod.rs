@@ -13,15 +13,17 @@
 //! ```
 //!
 //! A table changes by one commit: [`Staging::writer`] writes part files where nobody looks,
-//! [`Staging::commit_replace`] renames them into the table's folder, where still nobody looks, and
+//! [`Staging::commit`] renames them into the table's folder, where still nobody looks, and
 //! then adds one entry to the Delta log, which is the file that readers go by. Killed at any
 //! instant, a run leaves the last version as it was; the next [`Warehouse::begin`] sweeps up.
 //!
 //! Parquet encoding is synchronous and runs on rayon; what touches a Delta log is `async` and
 //! needs a tokio runtime, because delta-rs does.
 
+mod change;
 mod cut;
 mod delta;
+mod key_set;
 mod part;
 mod row_group;
 mod schema;
@@ -37,7 +39,9 @@ use deltalake::DeltaTable;
 
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
+pub use change::{Change, Gone};
 pub use delta::{CommitInfo, Committed};
+pub use key_set::{KeySet, key_hash};
 pub use part::PartFile;
 pub use staging::Staging;
 pub use writer::{ParquetOptions, TableWriter};
@@ -222,6 +226,55 @@ fn check_name(what: &str, name: &str, allowed: impl Fn(char) -> bool) -> Result<
     }
     let message = format!("`{name}` cannot be the name of a {what}");
     Err(Error::new(ErrorKind::Definition, message).hint("use letters, digits and `_`"))
+}
+
+/// Which state of the tables is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AsOf {
+    /// As a run left them.
+    Run(String),
+    /// As they were at this time, in milliseconds since 1970.
+    Time(i64),
+}
+
+/// A version of a table, and who made it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TableVersion {
+    /// The Delta version.
+    pub version: u64,
+    /// When it was committed, in milliseconds since 1970.
+    pub committed: i64,
+    /// What made it: `replace`, `merge`, `append`, `optimize`, or another program's name for it.
+    pub operation: String,
+    /// The run that made it, if it was one.
+    pub run: Option<String>,
+    /// Its pipeline.
+    pub pipeline: Option<String>,
+}
+
+/// How a column of a table and of the rows to come differ.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase", tag = "change")]
+pub enum ColumnChange {
+    /// The rows to come have it, the table not.
+    Added {
+        /// Its name.
+        column: String,
+    },
+    /// The table has it, the rows to come not.
+    Dropped {
+        /// Its name.
+        column: String,
+    },
+    /// Both have it, with different types.
+    Retyped {
+        /// Its name.
+        column: String,
+        /// The table's type, as SQL has it.
+        from: String,
+        /// The type of the rows to come.
+        to: String,
+    },
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 
+use super::change::Change;
 use super::delta::{self, CommitInfo, Committed, Replacement};
 use super::part::PartFile;
 use super::writer::{ParquetOptions, TableWriter};
@@ -38,17 +39,19 @@ impl Staging {
         TableWriter::new(&folder, &format!("part-{}", self.run), schema, options)
     }
 
-    /// Makes these files the whole content of the table, in one version; creates the table if it
-    /// does not exist. Does nothing if the table has this transaction already.
+    /// Changes the table by these files, in one version; creates the table if it does not exist. Does nothing if the
+    /// table has this transaction already.
     ///
     /// An error leaves the table at its last version; files may lie unused in its folder.
-    pub async fn commit_replace(
+    pub async fn commit(
         &self,
         table: &str,
         schema: &SchemaRef,
         parts: &[PartFile],
+        change: Change<'_>,
         info: &CommitInfo,
     ) -> Result<Committed> {
+        let Change::Replace = change else { todo!() };
         let folder = self.warehouse.table_folder(table)?;
         let existing = delta::open(&folder).await?;
         let replacement = Replacement { table, folder: &folder, schema, run: &self.run, info };

@@ -8,11 +8,43 @@ use crate::rust_code::{TEST_ATTRIBUTE, Token, bare, tokens, without_comments_and
 /// Which modules a module may import, besides itself and [`COMMON`].
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["pipeline", "export", "sample", "ingest", "flatten", "warehouse", "query"]),
+    (
+        "cli",
+        &[
+            "pipeline",
+            "export",
+            "sample",
+            "ingest",
+            "flatten",
+            "warehouse",
+            "query",
+            "history",
+            "load",
+            "schedule",
+        ],
+    ),
     (
         "pipeline",
-        &["export", "sample", "ingest", "flatten", "fhirpath", "fhir", "warehouse", "query"],
+        &[
+            "export",
+            "sample",
+            "ingest",
+            "flatten",
+            "fhirpath",
+            "fhir",
+            "warehouse",
+            "query",
+            "history",
+            "load",
+            "schedule",
+        ],
     ),
+    ("schedule", &["history"]),
+    ("history", &[]),
+    ("load", &[]),
+    ("objects", &[]),
+    ("clock", &[]),
+    ("settings", &[]),
     ("flatten", &["fhirpath", "fhir"]),
     ("fhirpath", &["fhir"]),
     ("fhir", &[]),
@@ -27,7 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What all may import.
-const COMMON: &[&str] = &["durable", "error", "suggest"];
+const COMMON: &[&str] = &["clock", "durable", "error", "objects", "settings", "suggest"];
 
 /// Crates that are the business of few modules: a change of version must not reach further.
 const ONLY_IN: &[(&str, &[&str])] = &[
@@ -40,8 +72,13 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rayon", &["pipeline", "warehouse"]),
     ("rustyline", &["cli"]),
     ("simd_json", &["ingest", "flatten", "fhirpath"]),
-    ("reqwest", &["export"]),
-    ("tokio", &["cli", "export", "pipeline"]),
+    ("reqwest", &["export", "pipeline"]),
+    ("rusqlite", &["history"]),
+    ("object_store", &["objects", "warehouse", "load", "pipeline", "query"]),
+    ("tokio_postgres", &["load"]),
+    ("croner", &["schedule"]),
+    ("axum", &["schedule"]),
+    ("tokio", &["cli", "clock", "export", "load", "pipeline", "schedule"]),
     ("zstd", &["export", "ingest"]),
 ];
 

@@ -92,16 +92,11 @@ fn a_run_gives_the_same_tables_however_cut() {
 }
 
 fn run(input: &Path, warehouse: &Path, threads: usize, cut: (u64, usize)) -> Files {
+    let source = Source::Paths(vec![input.to_string_lossy().into_owned()]);
     let pipeline = Pipeline {
-        name: "same".into(),
-        description: None,
-        source: Source::Paths(vec![input.to_string_lossy().into_owned()]),
-        bases: Vec::new(),
-        views: shipped_views(),
-        warehouse: warehouse.to_owned(),
         max_rejects: MaxRejects::Count(1000),
         input: options(cut, true),
-        queries: Vec::new(),
+        ..Pipeline::new("same", source, shipped_views(), warehouse)
     };
     let progress = Progress::default();
     let options = RunOptions { threads, progress: &progress, run: Some("run".into()) };
@@ -184,7 +179,8 @@ fn flatten(
     let (input, progress) = (options(cut, false), Progress::default());
     let outputs = views.iter().map(|view| output(kind, view, folder.path())).collect();
     let environment = environment(&[]);
-    let flow = Flow { views, run: None, environment, input: &input, threads, progress: &progress };
+    let flow =
+        Flow { views, origin: None, environment, input: &input, threads, progress: &progress };
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let inputs = discover(&inputs.iter().map(text).collect::<Vec<_>>()).unwrap();
     let inputs: Vec<_> = inputs.files.iter().map(|file| text(&file.path)).collect();

@@ -334,7 +334,7 @@ fn flatten(view: &View, inputs: &[String], bases: &[&str], to: &Path) -> Outcome
     let output = TextTable::file(Format::Ndjson, &view.schema(false), to).unwrap();
     let flow = Flow {
         views: std::slice::from_ref(view),
-        run: None,
+        origin: None,
         environment: environment(bases),
         input: &Options::default(),
         threads: 1,
@@ -381,16 +381,10 @@ fn row(line: &str, columns: &[Column]) -> Value {
 
 /// The answer of SQL over a warehouse of the views.
 fn answer(views: Vec<View>, inputs: Vec<String>, sql: &str, folder: &Path) -> Vec<Value> {
+    let warehouse = folder.join("warehouse");
     let pipeline = Pipeline {
-        name: "edge".into(),
-        description: None,
-        source: Source::Paths(inputs),
-        bases: Vec::new(),
-        views,
-        warehouse: folder.join("warehouse"),
         max_rejects: MaxRejects::Count(0),
-        input: Options::default(),
-        queries: Vec::new(),
+        ..Pipeline::new("edge", Source::Paths(inputs), views, &warehouse)
     };
     let options = RunOptions { threads: 1, progress: &Progress::default(), run: None };
     let path = folder.join("answer.ndjson");

@@ -236,7 +236,7 @@ fn rows(input: &str, folder: &Path) -> Vec<Value> {
         (discover(&[input.to_owned()]), Options::default(), Progress::default());
     let flow = Flow {
         views: &views,
-        run: None,
+        origin: None,
         environment: environment(&[]),
         input: &options,
         threads: 1,

@@ -23,7 +23,6 @@ use url::{Origin, Url};
 
 use self::fetch::{Content, Sought};
 use self::find::Found;
-use super::clock::Clock;
 use super::download::Downloads;
 use super::download::content::media_type;
 use super::download::folder::Folder;
@@ -34,6 +33,7 @@ use super::log::Log;
 use super::settings::AttachmentSettings;
 use super::state::StoredFile;
 use super::transport::Transport;
+use crate::clock::Clock;
 use crate::durable::sync_folder;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -1,10 +1,11 @@
 //! Attachments from a server on loopback, and the lines they leave.
 
-use super::super::clock::Simulated;
 use super::super::download::tests::{Server, reply};
-use super::super::settings::{AuthSettings, Secret, Settings};
+use super::super::settings::{AuthSettings, Settings};
 use super::super::testing::{log, settings};
 use super::*;
+use crate::clock::Simulated;
+use crate::settings::Secret;
 
 /// A stored line, what the server has, and the line afterwards.
 struct Case {

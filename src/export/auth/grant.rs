@@ -18,15 +18,15 @@ use super::assertion::{Claims, Header, signed};
 use super::discovery::{SmartConfiguration, discover};
 use super::keys::{Algorithm, SigningKey};
 use super::scopes::{needed, not_granted};
-use super::secret::reveal;
 use super::token::{Granted, Token};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::clock::Clock;
 use crate::export::outcome::{Said, is_passing, refusal};
 use crate::export::retry::{Backoff, retry_after};
 use crate::export::settings::{AuthSettings, Settings};
 use crate::export::transport::wire::{Along, Wire};
 use crate::export::transport::{Failure, Request, Response};
+use crate::settings::reveal;
 
 /// The shortest wait before the endpoint is asked again.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);

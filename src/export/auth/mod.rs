@@ -9,7 +9,6 @@ pub(super) mod keygen;
 pub(super) mod keys;
 mod pem;
 mod scopes;
-pub(super) mod secret;
 mod token;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +17,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::grant::Grant;
 pub(super) use self::grant::TokenRequest;
-use self::secret::reveal;
 use self::token::Token;
-use super::clock::Clock;
-use super::settings::{AuthSettings, Secret, Settings};
+use super::settings::{AuthSettings, Settings};
 use super::transport::Failure;
 use super::transport::wire::Wire;
+use crate::clock::Clock;
 use crate::error::Result;
+use crate::settings::Secret;
+use crate::settings::reveal;
 
 /// Gives the `Authorization` of requests. One for an export: parallel requests share a token and one renewal.
 pub(super) struct Authorizer {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::keygen::keygen;
 use super::*;
+use crate::clock::Simulated;
 use crate::error::ErrorKind;
-use crate::export::clock::Simulated;
 use crate::export::request::Level;
 use crate::export::transport::loopback::{Seen, Server, response, settings};
 use crate::export::transport::{Request, Transport};

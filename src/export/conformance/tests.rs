@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::export::auth::keygen::keygen;
-use crate::export::settings::Secret;
 use crate::export::transport::loopback::{Seen, Server, response, settings};
+use crate::settings::Secret;
 
 fn smart_settings(server: &Server) -> Settings {
     let mut settings = settings(&server.at("/fhir"));

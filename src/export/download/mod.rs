@@ -44,12 +44,12 @@ use self::folder::Folder;
 use self::pace::Pace;
 use self::persist::{Miss, Persistence};
 use super::attachments::Attachments;
-use super::clock::Clock;
 use super::job::Observer;
 use super::log::Log;
 use super::settings::Settings;
 use super::state::StoredFile;
 use super::transport::Transport;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// A file of the manifest that is to be loaded.

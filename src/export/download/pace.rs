@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::super::clock::Clock;
 use super::super::retry::Backoff;
+use crate::clock::Clock;
 
 /// Shared by all requests of a run. One that is told to slow down (429, 503) holds up all of them and halves how many
 /// run at once; each that succeeds raises it a little, until it is back at what the settings allow (F7).
@@ -124,8 +124,8 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::super::clock::Simulated;
     use super::*;
+    use crate::clock::Simulated;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::clock::Clock;
 use super::super::job::{Event, Observer};
 use super::super::retry::Backoff;
 use super::super::transport::Failure;
 use super::pace::Pace;
+use crate::clock::Clock;
 use crate::error::Error;
 
 /// Why a request brought nothing.

@@ -9,11 +9,11 @@ use flate2::{Compression, write::GzEncoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::clock::Simulated;
 use super::super::digest::hex;
 use super::super::settings::AttachmentSettings;
 use super::super::testing::{log, settings};
 use super::*;
+use crate::clock::Simulated;
 
 /// What a server sends for the requests of a path: one after the other, the last again and again.
 type Replies = HashMap<String, Vec<Vec<u8>>>;

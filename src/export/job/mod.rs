@@ -17,7 +17,6 @@ use reqwest::Method;
 use serde_json::json;
 use url::Url;
 
-use super::clock::Clock;
 use super::kick_off::{Accepted, kick_off};
 use super::log::Log;
 use super::poll::{Ended, status_request};
@@ -25,6 +24,7 @@ use super::session::{Reply, Session};
 use super::settings::Settings;
 use super::state::{ExportState, Store, StoredFile};
 use super::transport::Transport;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An export in its folder.

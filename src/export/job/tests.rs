@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::export::clock::Simulated;
+use crate::clock::Simulated;
 use crate::export::request::{ExportRequest, KickOff, Level};
 
 /// An answer: status, headers, body.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use url::{Host, Url};
 
-use super::{ExportRequest, KickOff, Level, Mistakes};
+use super::{ExportRequest, KickOff, Level};
+use crate::settings::Mistakes;
 use crate::suggest;
 
 /// Values of `includeAssociatedData` that the guide defines; servers' own begin with `_`.

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{ExportRequest, Level, Mistake, Mistakes};
+use super::{ExportRequest, Level};
+use crate::settings::{Mistake, Mistakes};
 
 impl ExportRequest {
     /// The request that `text` is the url of: `[base]/$export`, `[base]/Patient/$export`, `[base]/Group/id/$export`

@@ -2,7 +2,6 @@
 
 mod check;
 mod from_url;
-mod mistake;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -13,8 +12,6 @@ use url::Url;
 
 pub(super) use check::{check_url, instant};
 pub(super) use from_url::patient;
-pub use mistake::Mistake;
-pub(super) use mistake::Mistakes;
 
 /// What an export is to give.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::{ExportRequest, KickOff, Level, Mistakes};
+use super::{ExportRequest, KickOff, Level};
+use crate::settings::Mistakes;
 
 fn request(change: impl FnOnce(&mut ExportRequest)) -> ExportRequest {
     let mut request =

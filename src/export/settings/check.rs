@@ -6,9 +6,10 @@ use std::time::Duration;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::{AttachmentSettings, AuthSettings, Secret, Settings};
-use crate::export::request::{Mistakes, check_url};
+use super::{AttachmentSettings, AuthSettings, Settings};
+use crate::export::request::check_url;
 use crate::export::vendor::Vendor;
+use crate::settings::{Mistakes, Secret};
 
 /// Headers that Kiln sets itself, with what to use instead.
 const OWN_HEADERS: [(&str, &str); 7] = [
@@ -119,16 +120,6 @@ impl AuthSettings {
             *given = url();
         }
         self
-    }
-}
-
-impl Secret {
-    /// With its path relative to `base`.
-    pub(super) fn at(self, base: &Path) -> Self {
-        match self {
-            Self::File { file } => Self::File { file: base.join(file) },
-            other => other,
-        }
     }
 }
 

@@ -1,22 +1,19 @@
 //! How an export is performed: what `[source.export]` of a pipeline and the flags of `kiln export` say.
 
 mod check;
-mod duration;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod written;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::request::ExportRequest;
+use crate::settings::Secret;
 
-pub use duration::Span;
 pub use written::{AttachmentsTable, ExportTable, PatientList, Resolved};
 
 /// All of it, resolved: nothing is read from files or the environment after this but secrets.
@@ -137,27 +134,4 @@ pub enum AuthSettings {
         /// The token.
         token: Secret,
     },
-}
-
-/// A secret, or where it is. Never printed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(
-    rename_all = "lowercase",
-    untagged,
-    deny_unknown_fields,
-    expecting = "expected { env = \"NAME\" }, { file = \"PATH\" } or a text"
-)]
-pub enum Secret {
-    /// In this variable of the environment.
-    Env {
-        /// Its name.
-        env: String,
-    },
-    /// In this file, without the last line end.
-    File {
-        /// Its path.
-        file: PathBuf,
-    },
-    /// As written.
-    Inline(SecretString),
 }

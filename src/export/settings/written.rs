@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use url::Url;
 
-use super::{AttachmentSettings, AuthSettings, Secret, Settings, Span};
-use crate::export::request::{self, ExportRequest, KickOff, Level, Mistake, Mistakes};
+use super::{AttachmentSettings, AuthSettings, Settings};
+use crate::export::request::{self, ExportRequest, KickOff, Level};
 use crate::export::vendor::{self, Vendor};
+use crate::settings::{Mistake, Mistakes, Secret, Span};
 use crate::suggest;
 
 /// `[source.export]`, or the flags of `kiln export`: what is not said is `None` or empty.

@@ -7,7 +7,8 @@ use flate2::write::GzEncoder;
 
 use super::loopback::{Server, raw, response, settings};
 use super::*;
-use crate::export::settings::{AuthSettings, Secret};
+use crate::export::settings::AuthSettings;
+use crate::settings::Secret;
 
 fn get(url: Url, credentials: bool) -> Request {
     Request { method: Method::GET, url, headers: HeaderMap::new(), body: None, credentials }

@@ -13,8 +13,8 @@ use url::{Host, Url};
 
 use super::{Failure, Request, Response, described, redacted, without_user};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::auth::secret::reveal;
 use crate::export::settings::Settings;
+use crate::settings::reveal;
 
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 5;

@@ -66,8 +66,8 @@ async fn write_version(warehouse: &Warehouse, number: i64) {
     let writer = staging.writer("t", all_types(), &options).unwrap();
     writer.push(0, vec![rows(number..number + ROWS)]).unwrap();
     let parts = writer.finish().unwrap();
-    let info = CommitInfo { pipeline: "p".to_owned(), transaction: number };
-    staging.commit_replace("t", &all_types(), &parts, &info).await.unwrap();
+    let info = CommitInfo { pipeline: "p".to_owned(), source: None, transaction: number };
+    staging.commit("t", &all_types(), &parts, Change::Replace, &info).await.unwrap();
 }
 
 /// The number of the version that the table has, all of whose rows are there.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 
 fn commit_info(transaction: i64) -> CommitInfo {
-    CommitInfo { pipeline: "nightly".to_owned(), transaction }
+    CommitInfo { pipeline: "nightly".to_owned(), source: None, transaction }
 }
 
 /// Writes rows in several small part files.
@@ -24,7 +24,7 @@ async fn replace(warehouse: &Warehouse, run: i64, table: &str, batch: RecordBatc
     let staging = warehouse.begin(&format!("run-{run}")).unwrap();
     let schema = batch.schema();
     let parts = stage(&staging, table, batch);
-    staging.commit_replace(table, &schema, &parts, &commit_info(run)).await.unwrap()
+    staging.commit(table, &schema, &parts, Change::Replace, &commit_info(run)).await.unwrap()
 }
 
 /// A warehouse in a folder whose name needs escaping in a URL.
@@ -210,9 +210,9 @@ async fn a_transaction_is_committed_once() {
     // Another pipeline has its own count.
     let staging = warehouse.begin("other").unwrap();
     let parts = stage(&staging, "t", rows(20..21));
-    let info = CommitInfo { pipeline: "other".to_owned(), transaction: 1 };
+    let info = CommitInfo { pipeline: "other".to_owned(), source: None, transaction: 1 };
     let schema = all_types();
-    let commit = sendable(staging.commit_replace("t", &schema, &parts, &info));
+    let commit = sendable(staging.commit("t", &schema, &parts, Change::Replace, &info));
     let committed = commit.await.unwrap();
     assert_eq!((committed.version, committed.already), (1, false));
 }
@@ -223,8 +223,10 @@ async fn a_run_id_used_twice_does_not_touch_committed_files() {
     replace(&warehouse, 1, "t", rows(0..10)).await;
     let staging = warehouse.begin("run-1").unwrap();
     let parts = stage(&staging, "t", rows(20..30));
-    let error =
-        staging.commit_replace("t", &all_types(), &parts, &commit_info(2)).await.unwrap_err();
+    let error = staging
+        .commit("t", &all_types(), &parts, Change::Replace, &commit_info(2))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Warehouse);
     assert_same(&current(&warehouse, "t").await, &rows(0..10));
 }
@@ -322,8 +324,10 @@ async fn a_log_that_cannot_be_written_leaves_the_table_as_it_was() {
     let parts = stage(&staging, "t", rows(0..10));
     fs::create_dir_all(warehouse.root().join("t")).unwrap();
     fs::write(warehouse.root().join("t/_delta_log"), "").unwrap();
-    let error =
-        staging.commit_replace("t", &all_types(), &parts, &commit_info(1)).await.unwrap_err();
+    let error = staging
+        .commit("t", &all_types(), &parts, Change::Replace, &commit_info(1))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Output);
     assert!(error.to_string().contains("_delta_log"), "{error}");
     assert_eq!(warehouse.tables().unwrap(), Vec::<String>::new());

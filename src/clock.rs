@@ -1,4 +1,4 @@
-//! Time as an export sees it: the system's, or one that tests can pass as fast as they like.
+//! Time: the system's, or one that tests can pass as fast as they like.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

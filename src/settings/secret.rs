@@ -1,15 +1,50 @@
-//! Reads secrets from where the settings say they are.
+//! Secrets: where the settings say they are, and what they are.
+
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::settings::Secret;
+
+/// A secret, or where it is. Never printed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    rename_all = "lowercase",
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected { env = \"NAME\" }, { file = \"PATH\" } or a text"
+)]
+pub enum Secret {
+    /// In this variable of the environment.
+    Env {
+        /// Its name.
+        env: String,
+    },
+    /// In this file, without the last line end.
+    File {
+        /// Its path.
+        file: PathBuf,
+    },
+    /// As written.
+    Inline(SecretString),
+}
+
+impl Secret {
+    /// With its path relative to `base`.
+    pub(crate) fn at(self, base: &Path) -> Self {
+        match self {
+            Self::File { file } => Self::File { file: base.join(file) },
+            other => other,
+        }
+    }
+}
 
 /// The secret: of the environment, of a file without its last line end, or as written.
 ///
 /// # Errors
 /// The variable or file is missing, empty or no text. The errors name it, never what is in it.
-pub(in crate::export) fn reveal(secret: &Secret) -> Result<SecretString> {
+pub(crate) fn reveal(secret: &Secret) -> Result<SecretString> {
     match secret {
         Secret::Env { env } => {
             let Ok(text) = std::env::var(env) else {
