@@ -18,7 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
-    self, Audit, Finding, FindingList, Flow, Pipeline, Progress, RunOptions, TableOutput, TextTable,
+    self, Audit, Care, Finding, FindingList, Flow, Pipeline, Progress, RunOptions, TableOutput,
+    TextTable,
 };
 use crate::query::{Engine, Format, Output, write};
 use crate::sample::Sample;
@@ -146,6 +147,7 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let flow = Flow {
         views: &views,
         origin: None,
+        care: Care::default(),
         environment: pipeline::environment(pipeline::moment().0, &inputs, &arguments.base),
         input: &input,
         threads,

@@ -4,11 +4,14 @@
 //! [`warehouse`](crate::warehouse) → [`query`](crate::query).
 
 mod audit;
+mod census;
 mod definition;
+mod deletions;
 mod exports;
 mod feed;
 mod flow;
 mod in_order;
+mod instant;
 mod model;
 mod notify;
 mod output;
@@ -31,7 +34,7 @@ pub use audit::{
     Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
-pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
+pub use flow::{Care, Flow, Outcome, RowsOf, Times, on_threads};
 pub use model::{Model, ModelReport};
 pub use notify::Notification;
 pub use output::{TableOutput, TextTable};

@@ -25,8 +25,8 @@ use std::path::Path;
 use kiln::flatten::{Column, Severity, View};
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{
-    self, Finding, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source, TableOutput,
-    TextTable,
+    self, Care, Finding, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source,
+    TableOutput, TextTable,
 };
 use kiln::query::{Engine, Format, Output, write};
 use serde::Deserialize;
@@ -335,6 +335,7 @@ fn flatten(view: &View, inputs: &[String], bases: &[&str], to: &Path) -> Outcome
     let flow = Flow {
         views: std::slice::from_ref(view),
         origin: None,
+        care: Care::default(),
         environment: environment(bases),
         input: &Options::default(),
         threads: 1,
