@@ -21,14 +21,21 @@
 //! needs a tokio runtime, because delta-rs does.
 
 mod change;
+mod commit;
 mod cut;
 mod delta;
+mod evolve;
 mod key_set;
+mod log;
+mod merge;
 mod part;
+mod past;
+mod reader;
 mod row_group;
 mod schema;
 mod staging;
 mod stats;
+mod table_file;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
@@ -40,7 +47,7 @@ use deltalake::DeltaTable;
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
 pub use change::{Change, Gone};
-pub use delta::{CommitInfo, Committed};
+pub use commit::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
 pub use part::PartFile;
 pub use staging::Staging;
