@@ -3,7 +3,6 @@
 //! In one [`Pass`], the threads each take the next block, parse and flatten it, and hand its batches on under the block's
 //! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
-use super::census::{self, Census, Place, Seen};
+use super::census::{Census, Found, Place, Seen};
 use super::output::TableOutput;
 use super::pass::Pass;
 use super::progress::Progress;
@@ -51,8 +50,8 @@ pub struct Care<'c> {
     pub(super) census: Option<&'c Path>,
     /// Whether resources that are tagged SUBSETTED are passed over.
     pub(super) whole_only: bool,
-    /// Versions that do not count.
-    pub(super) superseded: Option<&'c HashSet<census::Place>>,
+    /// What a census found: only resources of types that came in several versions pass, in the version that counts.
+    pub(super) once_more: Option<&'c Found>,
 }
 
 /// What came of it.
@@ -229,13 +228,17 @@ struct Gate<'f> {
 impl Gate<'_> {
     /// Whether a resource of the type with this number goes to these views.
     fn lets_pass(&mut self, resource: &Resource<'_>, of: usize, views: &[usize]) -> bool {
-        let Care { census, whole_only, superseded } = self.care;
-        let place = || Place::of(resource.origin, self.files[resource.origin.file as usize]);
-        if census.is_none() && !whole_only && superseded.is_none() {
+        let Care { census, whole_only, once_more } = self.care;
+        if census.is_none() && !whole_only && once_more.is_none() {
             return true;
         }
+        if once_more.is_some_and(|found| !found.by_type.contains_key(&of)) {
+            return false;
+        }
+        let place = || Place::of(resource.origin, self.files[resource.origin.file as usize]);
+        let superseded = || once_more.is_some_and(|found| found.superseded.contains(&place()));
         let identity = resource.identity();
-        if whole_only && identity.subsetted || superseded.is_some_and(|s| s.contains(&place())) {
+        if whole_only && identity.subsetted || superseded() {
             views.iter().for_each(|view| self.passed_over[*view] += 1);
             return false;
         }
