@@ -101,7 +101,7 @@ pub enum Command {
 }
 
 /// How many threads.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Threads {
     /// Threads; by default one for each core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -117,13 +117,16 @@ impl Threads {
 }
 
 /// `kiln run`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArguments {
     /// The pipeline file.
     pub pipeline: PathBuf,
     /// Also write the report of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Ask the server for everything, where the pipeline would ask for what has changed.
+    #[arg(long)]
+    pub full: bool,
     /// The slot of the schedule that this run is for; `kiln schedule` gives it.
     #[arg(long, value_name = "INSTANT", hide = true)]
     pub slot: Option<String>,

@@ -56,7 +56,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn demo(threads: Threads) -> Result<()> {
     let loaded = Pipeline::parse(pipeline::DEMO, "demo.toml", "demo", Path::new("."));
-    execute(&accept(loaded)?, threads, None)?;
+    let run = RunArguments { threads, ..RunArguments::default() };
+    execute(&accept(loaded)?, &run)?;
     report::hint(
         "the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything",
     );
@@ -65,11 +66,18 @@ fn demo(threads: Threads) -> Result<()> {
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
-    execute(&pipeline, arguments.threads, arguments.report.as_deref())
+    execute(&pipeline, arguments)
 }
 
-fn rebuild(_arguments: &RebuildArguments) -> Result<()> {
-    todo!()
+fn rebuild(arguments: &RebuildArguments) -> Result<()> {
+    let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    let progress = Progress::default();
+    let options = RunOptions::new(arguments.threads.count(), &progress);
+    let watch = Watch::start(&pipeline.name);
+    let work = pipeline::rebuild(pipeline, &arguments.tables, &options);
+    let done = watch.over(&progress, || block_on(work))?;
+    done.iter().for_each(|done| report::run(&done.report));
+    done.into_iter().find_map(|done| done.refused).map_or(Ok(()), Err)
 }
 
 /// Shows what was found; errors end the command.
@@ -90,18 +98,22 @@ fn refuse(findings: &[Finding]) -> Error {
     pipeline::refuse(findings.iter().filter(|f| f.is_error()).count())
 }
 
-fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+fn execute(pipeline: &Pipeline, arguments: &RunArguments) -> Result<()> {
     let mistakes = block_on(pipeline.check_queries())?;
     mistakes.iter().for_each(report::error);
     if !mistakes.is_empty() {
         return Err(pipeline::refuse(mistakes.len()));
     }
     let progress = Progress::default();
-    let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
+    let options = RunOptions {
+        full: arguments.full,
+        slot: arguments.slot.clone(),
+        ..RunOptions::new(arguments.threads.count(), &progress)
+    };
     let watch = Watch::start(&pipeline.name);
     let done = watch.over(&progress, || block_on(pipeline::run(pipeline, &options)))?;
     report::run(&done.report);
-    if let Some(path) = report_file {
+    if let Some(path) = &arguments.report {
         let json = serde_json::to_vec_pretty(&done.report).expect("a report is plain data");
         fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
     }

@@ -17,7 +17,7 @@ use crate::export::{
     ExportTable, KickOff, Level, Mistake, PatientList, Secret, Settings, Span, conformance, keygen,
 };
 use crate::flatten::Severity;
-use crate::pipeline::{Pipeline, Progress, Source, check_types};
+use crate::pipeline::{Pipeline, Progress, check_types, next_export};
 
 /// Performs an export into a folder, or says what it would do.
 pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
@@ -107,16 +107,12 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
 fn of_pipeline(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> {
     let path = Path::new(&arguments.from);
     let pipeline = accept(Pipeline::load(path))?;
-    let Source::Export(source) = pipeline.source else {
+    let Some((settings, folder)) = block_on(next_export(&pipeline))? else {
         let message = format!("the source of `{}` is no export", path.display());
         let hint = "name the url of a server, or a pipeline with `[source.export]`";
         return Err(Error::new(ErrorKind::Usage, message).hint(hint));
     };
-    let folder = match &arguments.out {
-        Some(out) => out.clone(),
-        None => source.current_folder(Timestamp::now())?,
-    };
-    Ok((source.settings, Some(folder)))
+    Ok((settings, Some(arguments.out.clone().unwrap_or(folder))))
 }
 
 /// The flags as a table of a pipeline; where the url says something too, the flag counts.

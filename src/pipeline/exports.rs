@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::source::ExportSource;
+use super::source::{ExportSource, Source};
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::ExportState;
+use crate::export::{Clock, ExportJob, ExportState, Observer};
 
 /// Beside the data of an export that a run is done with.
 const LOADED: &str = "loaded.json";
@@ -115,6 +116,19 @@ impl Exports<'_> {
         begun.sort();
         Ok(begun)
     }
+}
+
+/// Gives up an export that was begun and is of no use: the server may forget its job.
+pub(super) async fn abandon(source: &Source, folder: &Path) -> Result<()> {
+    if let (Source::Export(source), Some(state)) = (source, ExportState::read(folder)?) {
+        let mut settings = source.settings.clone();
+        settings.request.since = state.since().map(str::to_owned);
+        let nobody: Observer = Arc::new(|_| {});
+        let mut job = ExportJob::open(settings, folder, Clock::System, nobody)?;
+        // A server that cannot now forgets it by itself some day.
+        let _ = job.cancel().await;
+    }
+    durable::remove_folder(folder)
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use crate::sample::Sample;
 /// A pass takes no more files once it has so many bytes: progress is by passes.
 const PART_BYTES: u64 = 256 << 20;
 
+/// Where the history of new members is, within an export.
+const NEW_MEMBERS: &str = "new-members";
+
 /// The input of one run.
 pub(super) struct Feed {
     /// Base urls of the source's server.
@@ -38,6 +41,7 @@ enum Kind {
         inputs: Option<Inputs>,
         /// What their manifests list as deleted.
         deleted: Vec<PathBuf>,
+        members: Option<Members>,
     },
     Export(Box<Running>),
 }
@@ -89,7 +93,7 @@ impl Feed {
         let files = |inputs: Inputs| {
             let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
             let deleted = listed.map(|file| file.path.clone()).collect();
-            (bases(&inputs, given), Kind::Files { inputs: Some(inputs), deleted })
+            (bases(&inputs, given), Kind::Files { inputs: Some(inputs), deleted, members: None })
         };
         let (bases, kind) = match &pipeline.source {
             Source::Paths(paths) => files(ingest::discover(paths)?),
@@ -106,12 +110,20 @@ impl Feed {
         Ok(Self { bases, kind, waited: None })
     }
 
-    /// Files that are there, as they are.
-    pub(super) fn kept(folder: &Path, bases: Vec<String>) -> Result<Self> {
-        let inputs = ingest::discover(&[folder.to_string_lossy().into_owned()])?;
+    /// An export that is kept.
+    pub(super) fn kept(
+        folder: &Path,
+        bases: Vec<String>,
+        members: Option<Members>,
+    ) -> Result<Self> {
+        let asked = [folder.join(NEW_MEMBERS), folder.to_owned()];
+        let there = asked.iter().filter(|path| path.is_dir());
+        let paths: Vec<_> = there.map(|path| path.to_string_lossy().into_owned()).collect();
+        let inputs = ingest::discover(&paths)?;
         let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
         let deleted = listed.map(|file| file.path.clone()).collect();
-        Ok(Self { bases, kind: Kind::Files { inputs: Some(inputs), deleted }, waited: None })
+        let kind = Kind::Files { inputs: Some(inputs), deleted, members };
+        Ok(Self { bases, kind, waited: None })
     }
 
     /// Waits for the first part.
@@ -144,7 +156,7 @@ impl Feed {
     /// The members of the group, if they are followed.
     pub(super) fn members(&self) -> Option<&Members> {
         match &self.kind {
-            Kind::Files { .. } => None,
+            Kind::Files { members, .. } => members.as_ref(),
             Kind::Export(running) => running.members.as_ref(),
         }
     }
@@ -331,7 +343,7 @@ impl Performance {
             let tell = |folder: &Path, file: &StoredFile| {
                 drop(self.to.send(Arrival::File(folder.to_owned(), Box::new(file.clone()))));
             };
-            self.ask("new-members", request, tell).await?;
+            self.ask(NEW_MEMBERS, request, tell).await?;
         }
         Ok(members)
     }

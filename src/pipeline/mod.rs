@@ -21,9 +21,11 @@ mod progress;
 mod rejects;
 mod report;
 mod retention;
+mod roster;
 mod run;
 mod schemas;
 mod source;
+mod synchronise;
 mod window;
 
 use std::sync::Arc;
@@ -42,12 +44,14 @@ pub use place::Place;
 pub use progress::Progress;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{
-    ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
+    ExportReport, FileCounts, MembersReport, RunReport, SchemaChange, TableReport,
+    UnresolvedReferences, unresolved_references,
 };
 pub use retention::Retention;
-pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
+pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, rebuild, run};
 pub use schemas::{Finding, load, load_file, shipped};
-pub use source::{ExportSource, Source, base_url, check_types};
+pub use source::{ExportSource, Increments, Source, base_url, check_types};
+pub use synchronise::next_export;
 
 use crate::flatten::View;
 

@@ -35,7 +35,11 @@ pub(super) fn history(of: &ExportRequest, members: &BTreeSet<String>) -> ExportR
 }
 
 /// The ids of the patients in some files.
-pub(super) fn patients(inputs: Inputs, input: &Options, threads: usize) -> Result<BTreeSet<String>> {
+pub(super) fn patients(
+    inputs: Inputs,
+    input: &Options,
+    threads: usize,
+) -> Result<BTreeSet<String>> {
     let mut all = BTreeSet::new();
     let progress = Progress::default();
     let pass = Pass { inputs: Arc::new(inputs), input, threads, progress: &progress };

@@ -9,7 +9,7 @@ use super::definition::{Mode, Pipeline};
 use super::source::{ExportSource, Increments, Source};
 use super::synchronise::Kind::{Full, Increment, Merge};
 use crate::error::Result;
-use crate::export::{ExportState, identity};
+use crate::export::{ExportState, Settings, identity};
 use crate::history::{History, Synchronised};
 use crate::warehouse::Warehouse;
 
@@ -52,6 +52,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Does this, and asks nobody.
+    pub(super) fn to(kind: Kind) -> Self {
+        Self { kind, since: None, export: None, abandoned: None, why: None, known: None }
+    }
+
     /// Decides. An export that was begun is gone on with, unless everything has to be asked for and it is only of changes.
     pub(super) async fn of(
         pipeline: &Pipeline,
@@ -59,9 +64,7 @@ impl Plan {
         history: &History,
         full: bool,
     ) -> Result<Self> {
-        let kind = if pipeline.mode == Mode::Merge { Merge } else { Full };
-        let plan =
-            Self { kind, since: None, export: None, abandoned: None, why: None, known: None };
+        let plan = Self::to(if pipeline.mode == Mode::Merge { Merge } else { Full });
         let Source::Export(source) = &pipeline.source else { return Ok(plan) };
         let plan = match &source.increments {
             Some(increments) if !full => {
@@ -91,7 +94,7 @@ impl Plan {
             return Ok(Self { why, ..self });
         }
         let since = Some(earlier(&known.since, increments.overlap));
-        Ok(Self { kind: Kind::Increment, since, known: Some(known), ..self })
+        Ok(Self { kind: Increment, since, known: Some(known), ..self })
     }
 
     /// Finds the export to go on with, or a folder for a new one.
@@ -122,6 +125,18 @@ impl Plan {
     }
 }
 
+/// What the next run of a pipeline would ask of its server, and the folder it would do so in; none if its source is no
+/// export.
+pub async fn next_export(pipeline: &Pipeline) -> Result<Option<(Settings, PathBuf)>> {
+    let Source::Export(source) = &pipeline.source else { return Ok(None) };
+    let warehouse = Warehouse::create_or_open(&pipeline.warehouse)?;
+    let history = History::open(&warehouse.own_folder())?;
+    let plan = Plan::of(pipeline, &warehouse, &history, false).await?;
+    let mut settings = source.settings.clone();
+    settings.request.since = plan.since;
+    Ok(plan.export.map(|folder| (settings, folder)))
+}
+
 /// Why changes are not enough: a table that does not have what they are changes of.
 async fn incomplete(
     pipeline: &Pipeline,
@@ -145,9 +160,10 @@ async fn incomplete(
 
 /// An instant so much earlier; as it is written where nothing is taken off, or where it cannot be read.
 fn earlier(instant: &str, by: Duration) -> String {
-    let subtracted = instant.parse::<Timestamp>().ok().and_then(|at| {
-        at.checked_sub(SignedDuration::try_from(by).ok()?).ok()
-    });
+    let subtracted = instant
+        .parse::<Timestamp>()
+        .ok()
+        .and_then(|at| at.checked_sub(SignedDuration::try_from(by).ok()?).ok());
     match subtracted {
         Some(earlier) if !by.is_zero() => earlier.to_string(),
         _ => instant.to_owned(),

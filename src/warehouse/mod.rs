@@ -201,7 +201,8 @@ impl Warehouse {
         }
     }
 
-    fn own_folder(&self) -> PathBuf {
+    /// Where Kiln keeps what is not a table: history, reports, staging area.
+    pub fn own_folder(&self) -> PathBuf {
         self.root.join(OWN_FOLDER)
     }
 

@@ -48,6 +48,11 @@ impl Staging {
         self.open_writer(table, &format!("part-{}", self.run), schema, options)
     }
 
+    /// A folder for what a run needs besides part files; nobody makes it but who uses it.
+    pub fn scratch(&self) -> PathBuf {
+        self.folder().join("_scratch")
+    }
+
     /// Changes the table by these files, in one version; creates the table if it does not exist. Does nothing if the
     /// table has this transaction already.
     ///

@@ -100,7 +100,7 @@ fn run(input: &Path, warehouse: &Path, threads: usize, cut: (u64, usize)) -> Fil
         ..Pipeline::new("same", source, shipped_views(), warehouse)
     };
     let progress = Progress::default();
-    let options = RunOptions { threads, progress: &progress, run: Some("run".into()) };
+    let options = RunOptions { run: Some("run".into()), ..RunOptions::new(threads, &progress) };
     let report = block_on(pipeline::run(&pipeline, &options)).unwrap().report;
     let account = format!("{:?} {:?} {:?}", report.files, report.tables, report.rejects);
     let mut found = Files::from([("account".into(), account.into_bytes())]);

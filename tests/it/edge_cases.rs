@@ -387,7 +387,8 @@ fn answer(views: Vec<View>, inputs: Vec<String>, sql: &str, folder: &Path) -> Ve
         max_rejects: MaxRejects::Count(0),
         ..Pipeline::new("edge", Source::Paths(inputs), views, &warehouse)
     };
-    let options = RunOptions { threads: 1, progress: &Progress::default(), run: None };
+    let progress = Progress::default();
+    let options = RunOptions::new(1, &progress);
     let path = folder.join("answer.ndjson");
     block_on(async {
         pipeline::run(&pipeline, &options).await.unwrap();

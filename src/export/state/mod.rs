@@ -105,6 +105,15 @@ impl ExportState {
         self.request.get("since").and_then(serde_json::Value::as_str)
     }
 
+    /// Whether it asks for the same as a request, apart from `_since`.
+    pub fn is_of(&self, request: &ExportRequest) -> bool {
+        let mut asked = self.request.clone();
+        if let Some(since) = asked.get_mut("since") {
+            *since = serde_json::Value::Null;
+        }
+        asked.to_string() == identity(request)
+    }
+
     /// Nothing done yet for this request.
     pub(super) fn new(request: serde_json::Value) -> Self {
         Self { version: VERSION, request, ..Self::default() }

@@ -35,6 +35,24 @@ pub(super) struct Staged {
     pub(super) deleted_and_there: usize,
 }
 
+impl Staged {
+    /// What is well to know of what came.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.superseded > 0 {
+            warnings.push(format!("{} older versions of resources did not count", self.superseded));
+        }
+        if self.deleted_and_there > 0 {
+            let count = self.deleted_and_there;
+            warnings
+                .push(format!("{count} resources are said to be deleted, and came: they are kept"));
+        }
+        let missed = self.deletions.not_understood.iter();
+        warnings.extend(missed.map(|(why, count)| format!("{count} deletions not applied: {why}")));
+        warnings
+    }
+}
+
 /// One run's work on its input.
 pub(super) struct Stage<'s> {
     pub(super) pipeline: &'s Pipeline,
@@ -48,7 +66,7 @@ pub(super) struct Stage<'s> {
 impl Stage<'_> {
     /// Reads the whole input, and once more what came in several versions.
     pub(super) fn stage(&self, feed: &mut Feed) -> Result<Staged> {
-        let census = self.staging.folder_for("_census")?;
+        let census = self.staging.scratch();
         let flow = self.flow(feed);
         let care = Care { census: Some(&census), ..flow.care };
         let flow = Flow { care, ..flow };
@@ -127,8 +145,8 @@ impl Stage<'_> {
         let wanted = |view: &View| doubled.contains(&view.resource.name());
         // The writers give part files the same names again, and replace them.
         let outputs = self.outputs(wanted)?;
-        let flow = Flow { care: Care { once_more: Some(found), ..flow.care }, ..*flow };
-        let flow = Flow { care: Care { census: None, ..flow.care }, ..flow };
+        let care = Care { once_more: Some(found), census: None, ..flow.care };
+        let flow = Flow { care, environment: flow.environment.clone(), ..*flow };
         let again = flow.again(holding(&doubled, outcome), &outputs)?;
         let written = finish_all(outputs)?;
         for (view, written) in written.into_iter().enumerate() {
