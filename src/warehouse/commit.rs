@@ -230,7 +230,8 @@ impl Draft<'_> {
         let metadata = match state {
             None => new_metadata(columns, Vec::<String>::new(), [CHECKPOINT_INTERVAL])
                 .and_then(|metadata| metadata.with_name(self.table.to_owned())),
-            Some(state) if state.schema().as_ref() == columns => return Ok(None),
+            // The order of columns counts too, which `==` does not look at.
+            Some(state) if state.schema().fields().eq(columns.fields()) => return Ok(None),
             Some(state) => state.metadata().clone().with_schema(columns),
         };
         metadata.map(|m| Some(Action::Metadata(m))).map_err(|e| self.no_action(&e))

@@ -3,6 +3,7 @@
 
 mod crash;
 mod encoding;
+mod merge;
 mod tables;
 
 use std::collections::HashMap;

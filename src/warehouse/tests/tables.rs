@@ -38,7 +38,7 @@ async fn current(warehouse: &Warehouse, table: &str) -> RecordBatch {
     read(&warehouse.snapshot(table).await.unwrap().files)
 }
 
-async fn query(table: &DeltaTable, sql: &str) -> RecordBatch {
+pub(super) async fn query(table: &DeltaTable, sql: &str) -> RecordBatch {
     let context = SessionContext::new();
     let provider = table.table_provider().into_future().await.unwrap();
     context.register_table("t", provider).unwrap();
