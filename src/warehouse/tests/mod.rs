@@ -4,6 +4,7 @@
 mod crash;
 mod encoding;
 mod merge;
+mod past;
 mod tables;
 
 use std::collections::HashMap;
