@@ -176,7 +176,6 @@ impl Draft<'_> {
         let rows: u64 = self.coming.iter().map(|part| part.rows).sum();
         let bytes: u64 = self.coming.iter().map(|part| part.bytes).sum();
         info.info = HashMap::from([
-            ("run".to_owned(), Value::from(self.run)),
             ("kilnOperation".to_owned(), Value::from(self.operation.name())),
             // Strings, as Spark writes them.
             (
@@ -189,6 +188,9 @@ impl Draft<'_> {
                 }),
             ),
         ]);
+        if self.operation != Operation::Optimize {
+            info.info.insert("run".to_owned(), Value::from(self.run));
+        }
         if let Some(by) = self.info {
             info.info.insert("pipeline".to_owned(), Value::from(by.pipeline.as_str()));
             info.info.extend(by.source.clone().map(|s| ("source".to_owned(), Value::from(s))));

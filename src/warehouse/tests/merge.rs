@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 
 /// Key, patient, number, source.
-type Row = (Option<String>, Option<String>, i64, Option<String>);
+pub(super) type Row = (Option<String>, Option<String>, i64, Option<String>);
 
 /// A change, as the model and the warehouse take it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ struct Step {
     rows: Vec<Row>,
 }
 
-pub(super) fn columns() -> SchemaRef {
+fn columns() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![
         text("_key"),
@@ -106,6 +106,19 @@ async fn apply(warehouse: &Warehouse, run: i64, step: &Step) -> Result<Committed
     let info =
         CommitInfo { pipeline: "p".to_owned(), source: step.source.clone(), transaction: run };
     staging.commit("t", &columns(), &parts, change, &info).await
+}
+
+/// Appends rows of keys and numbers.
+pub(super) async fn step_of(
+    warehouse: &Warehouse,
+    run: i64,
+    source: &str,
+    rows: Vec<(String, i64)>,
+) {
+    let source = Some(source.to_owned());
+    let rows = rows.into_iter().map(|(key, n)| (Some(key), None, n, source.clone())).collect();
+    let step = Step { asked: Asked::Append, source, rows };
+    apply(warehouse, run, &step).await.unwrap();
 }
 
 pub(super) async fn rows_of(warehouse: &Warehouse) -> Vec<Row> {

@@ -3,6 +3,7 @@
 
 mod crash;
 mod encoding;
+mod maintain;
 mod merge;
 mod past;
 mod tables;
