@@ -182,7 +182,8 @@ pub struct QueryArguments {
     /// The folder of the tables.
     #[arg(long, value_name = "DIR", default_value = "warehouse")]
     pub warehouse: PathBuf,
-    /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23`, `2026-11-23T02:00:00Z`.
+    /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23` (the end of that day,
+    /// UTC), `2026-11-23T02:00:00Z`.
     #[arg(long, value_name = "RUN|TIME")]
     pub as_of: Option<String>,
     /// How results are written.

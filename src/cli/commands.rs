@@ -23,7 +23,7 @@ use crate::pipeline::{
 };
 use crate::query::{Engine, Format, Output, write};
 use crate::sample::Sample;
-use crate::warehouse::{ParquetOptions, TableWriter};
+use crate::warehouse::{AsOf, ParquetOptions, TableWriter, Warehouse};
 
 /// Runs one command.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -234,7 +234,10 @@ fn file_output(folder: &Path, format: TableFormat, view: &View) -> Result<TableO
 }
 
 async fn query(arguments: QueryArguments) -> Result<()> {
-    let engine = Engine::open(&arguments.warehouse).await?;
+    let engine = match &arguments.as_of {
+        Some(then) => past(&arguments.warehouse, then).await?,
+        None => Engine::open(&arguments.warehouse).await?,
+    };
     let sql = match (arguments.sql, arguments.file) {
         (Some(sql), _) => sql,
         (None, Some(file)) => {
@@ -253,6 +256,13 @@ async fn query(arguments: QueryArguments) -> Result<()> {
         None => screen(),
     };
     write(engine.run(&sql)?, arguments.format, to).await.map(|_| ())
+}
+
+/// The tables as a run left them, or as they were at a time.
+async fn past(warehouse: &Path, then: &str) -> Result<Engine> {
+    let then = AsOf::parse(then)?;
+    let versions = Warehouse::open(warehouse)?.versions_as_of(&then).await?;
+    Engine::open_versions(warehouse, &versions).await
 }
 
 fn check(arguments: &CheckArguments) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::pipeline::{
     AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
     unresolved_references,
 };
+use crate::warehouse::{Optimized, Removed};
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
@@ -187,6 +188,43 @@ pub(super) fn exported(complete: &Complete, folder: &Path) -> Result<()> {
 pub(super) fn keys_made(kid: &str, private: &Path, public: &Path) -> Result<()> {
     let (private, public) = (private.display(), public.display());
     text(&format!("key {kid}\nprivate: {private} (keep it)\npublic:  {public} (register it)\n"))
+}
+
+/// What `kiln optimize` made of tables.
+pub(super) fn optimized(tables: &[Optimized]) -> Result<()> {
+    let lines = tables.iter().map(|done| {
+        let before = stored(done.files_before, done.bytes_before);
+        match done.version {
+            Some(_) => {
+                let after = stored(done.files_after, done.bytes_after);
+                format!("{}: {before} → {after}\n", done.table)
+            }
+            None => format!("{}: {before}, nothing to do\n", done.table),
+        }
+    });
+    text(&lines.collect::<String>())
+}
+
+/// What `kiln vacuum` removed; the files only where they are still there.
+pub(super) fn vacuumed(removed: &[Removed], dry_run: bool) -> Result<()> {
+    let mut account = String::new();
+    for of_table in removed {
+        let what = of_table.table.as_deref().unwrap_or("left by runs that were killed");
+        let done = if dry_run { "would be removed" } else { "removed" };
+        let files = stored(of_table.files.len(), of_table.bytes);
+        let _ = writeln!(account, "{what}: {files} {done}");
+        for path in of_table.files.iter().filter(|_| dry_run) {
+            let _ = writeln!(account, "  {}", path.display());
+        }
+    }
+    if removed.is_empty() {
+        account.push_str("nothing to remove\n");
+    }
+    text(&account)
+}
+
+fn stored(files: usize, bytes: u64) -> String {
+    format!("{}, {:.1} MB", many(files as u64, "file"), bytes as f64 / 1e6)
 }
 
 /// A report as JSON.

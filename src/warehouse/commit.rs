@@ -176,7 +176,6 @@ impl Draft<'_> {
         let rows: u64 = self.coming.iter().map(|part| part.rows).sum();
         let bytes: u64 = self.coming.iter().map(|part| part.bytes).sum();
         info.info = HashMap::from([
-            ("run".to_owned(), Value::from(self.run)),
             ("kilnOperation".to_owned(), Value::from(self.operation.name())),
             // Strings, as Spark writes them.
             (
@@ -189,6 +188,9 @@ impl Draft<'_> {
                 }),
             ),
         ]);
+        if self.operation != Operation::Optimize {
+            info.info.insert("run".to_owned(), Value::from(self.run));
+        }
         if let Some(by) = self.info {
             info.info.insert("pipeline".to_owned(), Value::from(by.pipeline.as_str()));
             info.info.extend(by.source.clone().map(|s| ("source".to_owned(), Value::from(s))));
@@ -230,7 +232,8 @@ impl Draft<'_> {
         let metadata = match state {
             None => new_metadata(columns, Vec::<String>::new(), [CHECKPOINT_INTERVAL])
                 .and_then(|metadata| metadata.with_name(self.table.to_owned())),
-            Some(state) if state.schema().as_ref() == columns => return Ok(None),
+            // The order of columns counts too, which `==` does not look at.
+            Some(state) if state.schema().fields().eq(columns.fields()) => return Ok(None),
             Some(state) => state.metadata().clone().with_schema(columns),
         };
         metadata.map(|m| Some(Action::Metadata(m))).map_err(|e| self.no_action(&e))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::change::Gone;
 use super::part::PartFile;
-use super::reader::Reader;
+use super::reader::{BATCH_ROWS, Reader};
 use super::schema::stored_type;
 use super::table_file::TableFile;
 use super::writer::TableWriter;
@@ -42,7 +42,7 @@ fn hits(files: &[TableFile], gone: &[Gone]) -> Result<Vec<bool>> {
     if gone.is_empty() {
         return Ok(vec![false; files.len()]);
     }
-    let readers = open(files)?;
+    let readers = open(files, BATCH_ROWS)?;
     let hits: Vec<_> = files.iter().map(|_| AtomicBool::new(false)).collect();
     let groups: Vec<_> = groups(&readers).collect();
     groups.into_par_iter().try_for_each(|(file, group)| {
@@ -64,7 +64,7 @@ pub(super) fn rewrite(
     columns: &SchemaRef,
     writer: TableWriter,
 ) -> Result<Rewritten> {
-    let readers = open(files)?;
+    let readers = open(files, BATCH_ROWS)?;
     let groups: Vec<_> = groups(&readers).enumerate().collect();
     let mut rows_gone = 0;
     for wave in groups.chunks(rayon::current_num_threads()) {
@@ -87,17 +87,18 @@ pub(super) fn stored(columns: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn open(files: &[TableFile]) -> Result<Vec<Reader>> {
+/// Opens files whose rows are all there.
+pub(super) fn open(files: &[TableFile], batch_rows: usize) -> Result<Vec<Reader>> {
     for file in files.iter().filter(|file| file.has_deletion_vector) {
         let message = format!("rows of `{}` are marked as removed", file.path.display());
         return Err(Error::new(ErrorKind::Warehouse, message)
             .hint("another program changed the table with deletion vectors: rebuild it"));
     }
-    files.par_iter().map(|file| Reader::open(file.path.clone())).collect()
+    files.par_iter().map(|file| Reader::open(file.path.clone(), batch_rows)).collect()
 }
 
 /// Every row group: the number of its file, and its own.
-fn groups(readers: &[Reader]) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn groups(readers: &[Reader]) -> impl Iterator<Item = (usize, usize)> {
     let numbered = readers.iter().enumerate();
     numbered.flat_map(|(file, reader)| (0..reader.groups()).map(move |group| (file, group)))
 }

@@ -28,14 +28,17 @@ mod evolve;
 mod key_set;
 mod log;
 mod merge;
+mod optimize;
 mod part;
 mod past;
 mod reader;
 mod row_group;
 mod schema;
+mod sort;
 mod staging;
 mod stats;
 mod table_file;
+mod vacuum;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
@@ -49,8 +52,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub use change::{Change, Gone};
 pub use commit::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
+pub use optimize::Optimized;
 pub use part::PartFile;
 pub use staging::Staging;
+pub use vacuum::Removed;
 pub use writer::{ParquetOptions, TableWriter};
 
 /// What Kiln keeps beside the tables.

@@ -2,10 +2,38 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::SchemaRef;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 use super::log::{self, Entry};
 use super::{AsOf, ColumnChange, TableVersion, Warehouse, commit, delta, evolve};
 use crate::error::{Error, ErrorKind, Result};
-use arrow::datatypes::SchemaRef;
+
+impl AsOf {
+    /// Reads `2026-11-23` (the end of that day, UTC), `2026-11-23T02:00:00Z`, or takes the text for the name of a run.
+    /// An error of kind `Usage` for a time that does not exist.
+    pub fn parse(text: &str) -> Result<Self> {
+        let looks_like_day = text.len() >= 10 && text.bytes().nth(4) == Some(b'-');
+        if !looks_like_day {
+            return Ok(Self::Run(text.to_owned()));
+        }
+        let time = if text.len() == 10 { end_of_day(text) } else { text.parse::<Timestamp>().ok() };
+        time.map(|time| Self::Time(time.as_millisecond())).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format!("`{text}` is no time")).hint(
+                "write a day, `2026-11-23`, or an instant with its zone, `2026-11-23T02:00:00Z`",
+            )
+        })
+    }
+}
+
+/// The last instant of a day.
+fn end_of_day(text: &str) -> Option<Timestamp> {
+    let next = text.parse::<Date>().ok()?.tomorrow().ok()?;
+    let midnight = next.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    midnight.checked_sub(SignedDuration::from_millis(1)).ok()
+}
 
 impl Warehouse {
     /// The versions of a table, oldest first. Errors as [`Warehouse::open_table`].
@@ -65,7 +93,12 @@ impl Warehouse {
             let version = versions.iter().filter(then).map(|v| v.version).max()?;
             Some((table, version))
         });
-        Ok(current.collect())
+        let current: BTreeMap<_, _> = current.collect();
+        if current.is_empty() {
+            let message = format!("`{}` held no tables then", self.root().display());
+            return Err(Error::new(ErrorKind::Input, message).hint("name a later time"));
+        }
+        Ok(current)
     }
 
     pub(super) async fn entries(&self, table: &str) -> Result<Vec<Entry>> {

@@ -16,21 +16,22 @@ use super::change::Gone;
 use super::key_set::KeySet;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Rows that are read at a time, at most.
-const BATCH_ROWS: usize = 65_536;
+/// Rows that are read at a time, at most, unless fewer are asked for.
+pub(super) const BATCH_ROWS: usize = 65_536;
 
 /// An open Parquet file; its content is read only on demand.
 pub(super) struct Reader {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
+    batch_rows: usize,
 }
 
 impl Reader {
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
+    pub(super) fn open(path: PathBuf, batch_rows: usize) -> Result<Self> {
         let file = File::open(&path).map_err(|e| read_error(&path, &e))?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|e| read_error(&path, &e))?;
-        Ok(Self { path, metadata })
+        Ok(Self { path, metadata, batch_rows })
     }
 
     /// How many row groups it has.
@@ -89,7 +90,7 @@ impl Reader {
         let reader = builder
             .with_projection(columns)
             .with_row_groups(vec![group])
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(self.batch_rows)
             .build()
             .map_err(|e| self.failed(&e))?;
         Ok(reader.map(|batch| batch.map_err(|e| self.failed(&e))))
