@@ -2,6 +2,7 @@
 //! file, `history.sqlite`, which any tool reads.
 
 mod database;
+mod lineage;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use database::Database;
+pub use lineage::Made;
 
 /// The history of a warehouse. Several processes may have it open; each call is one transaction.
 #[derive(Debug)]

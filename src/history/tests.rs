@@ -221,6 +221,27 @@ fn reports_are_taken_apart_by_views() {
 }
 
 #[test]
+fn versions_lead_to_runs_and_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(folder.path()).unwrap();
+    for (run, version) in [("r1", json!(7)), ("r2", json!(null)), ("r3", json!(9))] {
+        history.begin(&begun(run, "one", "2026-03-01T00:00:00Z")).unwrap();
+        let tables = json!([{"table": "visit", "version": 1}, {"table": "patient", "version": version, "rows": 3}]);
+        let export = json!({"folder": "exports/1", "transaction_time": "2026"});
+        let files = json!([{"file": "a"}, {"file": "b"}]);
+        let report = Some(json!({"tables": tables, "export": export, "files": files}));
+        history.end(&RunEnded { report, ..ended(run, "committed") }).unwrap();
+    }
+    let made = history.made("patient", 9).unwrap();
+    let runs: Vec<_> = made.iter().map(|m| (m.version, m.run.as_str())).collect();
+    assert_eq!(runs, [(9, "r3"), (7, "r1")]);
+    assert_eq!((made[1].export.as_deref(), made[1].rows), (Some("exports/1"), Some(3)));
+    assert_eq!(made[1].files, ["a", "b"]);
+    assert_eq!(history.made("patient", 1).unwrap().len(), 1);
+    assert_eq!(history.made("other", 9).unwrap(), []);
+}
+
+#[test]
 fn several_write_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (path, slots) = (folder.path(), 20);

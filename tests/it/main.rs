@@ -18,6 +18,7 @@ mod fhirpath;
 mod numbers;
 mod oracle;
 mod references;
+mod runs;
 mod rust_code;
 mod schemas;
 mod shared;

@@ -417,7 +417,7 @@ fn pretty(report: &RunReport) -> Vec<u8> {
 /// What views can see of a run that begins at `now`: references below these bases, and below those that the manifests
 /// name, are to resources of the input.
 pub fn environment(now: Temporal, inputs: &Inputs, bases: &[String]) -> Environment {
-    Environment { now, bases: self::bases(inputs, bases) }
+    Environment { now, bases: self::bases(inputs, bases), key_prefix: None }
 }
 
 /// The bases of the input: those given, and those that its manifests name.

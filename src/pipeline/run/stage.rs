@@ -106,7 +106,11 @@ impl Stage<'_> {
             views: &pipeline.views,
             origin: Some(RowsOf { run, source: pipeline.source_name.as_deref() }),
             care: Care { whole_only: self.kind != Kind::Full && !asked_for, ..Care::default() },
-            environment: Environment { now: self.now.clone(), bases: feed.bases.clone() },
+            environment: Environment {
+                now: self.now.clone(),
+                bases: feed.bases.clone(),
+                key_prefix: pipeline.source_name.as_deref().map(Into::into),
+            },
             input: &pipeline.input,
             threads: options.threads,
             progress: options.progress,
