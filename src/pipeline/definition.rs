@@ -14,7 +14,6 @@ use crate::flatten::{Problem, View};
 use crate::ingest;
 use crate::load::{Load, LoadTable};
 use crate::objects::StoreSettings;
-use crate::query::Engine;
 use crate::schedule::{Schedule, ScheduleTable};
 use crate::settings::Mistake;
 
@@ -237,19 +236,6 @@ impl Pipeline {
             _ => Err(findings),
         }
     }
-
-    /// Plans every query over the tables that the views will make; gives what is wrong with each.
-    pub async fn check_queries(&self) -> Result<Vec<Error>> {
-        let tables: Vec<_> =
-            self.views.iter().map(|v| (v.name.clone(), super::table_schema(v))).collect();
-        let engine = Engine::over_schemas(&tables)?;
-        let mut mistakes = Vec::new();
-        for query in &self.queries {
-            let checked = engine.check(&query.sql).await;
-            mistakes.extend(checked.err().map(|e| e.within("query", &query.name)));
-        }
-        Ok(mistakes)
-    }
 }
 
 /// A mistake in the form of the file, with its line.
@@ -328,7 +314,12 @@ impl Checker<'_> {
     }
 
     fn models(&mut self, written: Vec<ModelTable>, views: &[&str]) -> Vec<Model> {
+        let count = written.len();
         let models = self.all("model", written, ModelTable::check);
+        // Without the models and views that are wrong, the others seem wrong too.
+        if models.len() < count || self.findings.iter().any(Finding::is_error) {
+            return models;
+        }
         self.settings("", model::order(models, views)).unwrap_or_default()
     }
 

@@ -21,6 +21,7 @@ mod retention;
 mod run;
 mod schemas;
 mod source;
+mod statements;
 mod window;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use retention::Retention;
 pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
 pub use schemas::{Finding, load, load_file, shipped};
 pub use source::{ExportSource, Source, base_url, check_types};
+pub use statements::Planned;
 
 use crate::flatten::View;
 

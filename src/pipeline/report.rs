@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::flow::Outcome;
+use super::model::ModelReport;
 use crate::fhir::Unresolvable;
 use crate::flatten::{Counts, View};
 use crate::ingest;
@@ -35,6 +36,9 @@ pub struct RunReport {
     pub files: Vec<FileCounts>,
     /// By table.
     pub tables: Vec<TableReport>,
+    /// By model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelReport>,
     /// How many were rejected, by reason.
     pub rejects: BTreeMap<String, u64>,
     /// The export, if the source is one.

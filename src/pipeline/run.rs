@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::definition::{MaxRejects, Pipeline};
 use super::feed::Feed;
 use super::flow::{Flow, Outcome, RowsOf, on_threads};
+use super::model;
 use super::output::{TableOutput, finish_all};
 use super::progress::Progress;
 use super::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
@@ -69,6 +70,11 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
         };
         commit(pipeline, &staging, &passed, &info, &mut report).await?;
         report.stages.push(Stage::timed("commit", committing.elapsed()));
+        if !pipeline.models.is_empty() {
+            let making = Instant::now();
+            report.models = model::make(pipeline, &staging, &run, &info).await?;
+            report.stages.push(Stage::timed("models", making.elapsed()));
+        }
         "committed".clone_into(&mut report.outcome);
     }
     // Rejects may come from a mistake in a view: the export is worth another run. One without resources is not.
@@ -201,6 +207,7 @@ impl Staged {
             total: account.total,
             files: account.files,
             tables: account.tables,
+            models: Vec::new(),
             rejects: self.outcome.rejects.by_reason.clone(),
             export: None,
             stages: account.stages,

@@ -43,6 +43,7 @@ pub use change::{Change, Gone};
 pub use delta::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
 pub use part::PartFile;
+pub use schema::check_columns;
 pub use staging::Staging;
 pub use writer::{ParquetOptions, TableWriter};
 
