@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::Complete;
 use crate::flatten::{Severity, View};
 use crate::pipeline::{
-    AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
+    AuditFinding, AuditReport, Finding, Outcome, Plan, RunReport, UnresolvedReferences,
     unresolved_references,
 };
 
@@ -69,6 +69,11 @@ fn finding_text(finding: &Finding) -> String {
         let _ = writeln!(text, "  hint: {hint}");
     }
     text
+}
+
+/// What pipelines will do.
+pub(super) fn plans(plans: &[Plan]) -> Result<()> {
+    plans.iter().try_for_each(|plan| text(&format!("{plan}\n")))
 }
 
 /// That a check found nothing to refuse.
@@ -218,6 +223,10 @@ pub(super) fn run(report: &RunReport) {
         ));
     }
     note(format_args!("{}", tables(report).trim_end()));
+    for model in &report.models {
+        let rows = many(model.rows, "row");
+        note(format_args!("  {}: {rows} made in {:.2} s", model.table, model.seconds));
+    }
     for stage in &report.stages {
         match stage.mb_per_second {
             Some(rate) => note(format_args!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::model::{self, Model, ModelTable};
+use super::needs::{Needed, Needs};
 use super::notify::{Notification, NotifyTable};
 use super::retention::{Retention, RetentionTable};
 use super::schemas::{self, Finding};
@@ -52,6 +53,8 @@ pub struct Pipeline {
     pub retention: Retention,
     /// Queries that are answered when the tables are there.
     pub queries: Vec<Query>,
+    /// Variables of the environment that hold its secrets.
+    pub needs: Vec<Needed>,
 }
 
 /// What a run does to the rows that the tables have of its source.
@@ -204,6 +207,7 @@ impl Pipeline {
             schedule: None,
             retention: Retention::default(),
             queries: Vec::new(),
+            needs: Vec::new(),
         }
     }
 
@@ -282,7 +286,12 @@ impl Checker<'_> {
         let name = written.name.unwrap_or_else(|| stem.to_owned());
         let source_name = written.source.name(self);
         let mode = written.source.mode;
+        let mut needs = Needs::default();
+        needs.store("source.store", &written.source.store);
+        needs.store("warehouse.store", &written.warehouse.store);
+        needs.loads(&written.load);
         let source = written.source.check(&name, self);
+        needs.source(source.as_ref());
         if written.warehouse.path.is_empty() {
             self.error("warehouse.path", "the path is empty");
         }
@@ -292,6 +301,7 @@ impl Checker<'_> {
         let models = self.models(written.model, &names);
         let loads = self.all("load", written.load, |table, folder| table.check(folder));
         let notifications = self.all("notify", written.notify, NotifyTable::check);
+        needs.notifications(&notifications);
         let schedule = written.schedule.map(|table| self.settings("schedule", table.check()));
         let retention = self.settings("retention", written.retention.check());
         let queries = self.queries(written.query);
@@ -309,6 +319,7 @@ impl Checker<'_> {
             schedule: schedule.flatten(),
             retention: retention.unwrap_or_default(),
             queries,
+            needs: needs.0,
             ..Pipeline::new(&name, source?, views, &warehouse)
         })
     }

@@ -10,10 +10,12 @@ mod feed;
 mod flow;
 mod in_order;
 mod model;
+mod needs;
 mod notify;
 mod output;
 mod pass;
 mod place;
+mod plan;
 mod progress;
 mod rejects;
 mod report;
@@ -34,9 +36,11 @@ pub use audit::{
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
 pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
 pub use model::{Model, ModelReport};
+pub use needs::Needed;
 pub use notify::Notification;
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
+pub use plan::{Plan, Section};
 pub use progress::Progress;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{

@@ -158,8 +158,8 @@ impl Notification {
         format!("{to} on {}", on.join(", "))
     }
 
-    /// The secrets that it needs when it is sent.
-    pub(super) fn secrets(&self) -> Option<&Secret> {
+    /// The secret that it needs when it is sent.
+    pub(super) fn secret(&self) -> Option<&Secret> {
         match &self.channel {
             Channel::Webhook(url) => Some(url),
             Channel::Command { .. } => None,

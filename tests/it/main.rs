@@ -17,6 +17,8 @@ mod export_runs;
 mod fhirpath;
 mod numbers;
 mod oracle;
+mod pipelines;
+mod plan;
 mod references;
 mod rust_code;
 mod schemas;
