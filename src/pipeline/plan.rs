@@ -163,7 +163,7 @@ fn request_lines(request: &ExportRequest) -> Vec<String> {
     lines.extend(list("elements", &request.elements));
     lines.extend(list("with", &request.associated_data));
     if !request.patients.is_empty() {
-        lines.push(format!("only {} patients, as listed", request.patients.len()));
+        lines.push(format!("patients as listed: {}", request.patients.len()));
     }
     lines.extend(request.since.iter().map(|since| format!("since {since}")));
     lines.extend(request.until.iter().map(|until| format!("until {until}")));
