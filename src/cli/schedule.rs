@@ -40,6 +40,9 @@ pub struct ScheduleArguments {
     /// on the next time.
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
     pub grace: Duration,
+    /// Look for pipeline files that changed, appeared or vanished so often.
+    #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = poll)]
+    pub poll: Duration,
     /// Where health (`/health`) and metrics (`/metrics`) are, or `off`. Beyond loopback with `--token-env` only.
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:9187", value_parser = address)]
     pub listen: Address,
@@ -66,6 +69,11 @@ pub enum LogFormat {
 
 fn span(text: &str) -> Result<Duration, String> {
     Span(text.to_owned()).duration().ok_or_else(|| "write it as `60s`, `10m` or in seconds".into())
+}
+
+fn poll(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_millis(10)..=Duration::from_secs(30);
+    span(text).ok().filter(|span| allowed.contains(span)).ok_or_else(|| "10ms to 30s".into())
 }
 
 fn address(text: &str) -> Result<Address, String> {
@@ -108,6 +116,7 @@ fn options(arguments: &ScheduleArguments) -> Result<Options> {
         log: Box::new(move |event| log(event, format)),
         parallel: usize::from(arguments.parallel),
         grace: arguments.grace,
+        poll: arguments.poll,
         listen,
     })
 }

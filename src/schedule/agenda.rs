@@ -106,7 +106,9 @@ impl Agenda {
             CatchUp::Once if on_time.is_empty() => one = missed.pop(),
             CatchUp::Once | CatchUp::None => {}
         }
-        decisions.extend(missed.last().map(|slot| Decision::Missed(*slot)));
+        if schedule.catch_up == CatchUp::None {
+            decisions.extend(missed.last().map(|slot| Decision::Missed(*slot)));
+        }
         for slot in one.into_iter().chain(on_time) {
             self.arrive(slot, schedule.overlap, now, &mut decisions);
         }

@@ -117,3 +117,109 @@ impl Known {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::history::{RunBegun, RunEnded};
+    use crate::schedule::ScheduleTable;
+
+    const SLOT: &str = "2026-06-01T02:00:00Z";
+
+    /// What a daily pipeline does at a time of the same day whose last slot was taken, and whose run began and ended so.
+    fn check(
+        begin: Begin,
+        now: &str,
+        catch_up: &str,
+        run: Option<(&str, Option<&str>)>,
+    ) -> Option<(String, bool)> {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::open(folder.path()).unwrap();
+        assert!(history.take_slot("p", SLOT).unwrap());
+        if let Some((started, outcome)) = run {
+            note(&history, started, outcome);
+        }
+        drop(history);
+        let (mut entry, failed) =
+            Entry::open(planned(folder.path(), catch_up), now.parse().unwrap(), begin);
+        failed.unwrap();
+        let now = now.parse().unwrap();
+        let schedule = entry.planned.schedule.clone();
+        entry.agenda.advance("p", &schedule, now);
+        entry.agenda.ready(now)?;
+        entry.agenda.start().map(|start| (start.slot.to_string(), start.take))
+    }
+
+    fn planned(history: &Path, catch_up: &str) -> Planned {
+        let toml = format!("cron = '0 2 * * *'\ncatch_up = '{catch_up}'");
+        let table: ScheduleTable = toml::from_str(&toml).unwrap();
+        let schedule = table.check().unwrap();
+        Planned { name: "p".into(), file: "p.toml".into(), schedule, history: history.to_owned() }
+    }
+
+    fn note(history: &History, started: &str, outcome: Option<&str>) {
+        let run = RunBegun {
+            run: "r".into(),
+            pipeline: "p".into(),
+            started: started.into(),
+            kind: "full".into(),
+            slot: Some(SLOT.into()),
+        };
+        history.begin(&run).unwrap();
+        if let Some(outcome) = outcome {
+            let ended = RunEnded {
+                run: "r".into(),
+                ended: "2026-06-01T02:30:00Z".into(),
+                outcome: outcome.into(),
+                message: None,
+                report: None,
+                synchronised: None,
+                members: None,
+            };
+            history.end(&ended).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_service_goes_on_where_the_history_left_off() {
+        use Begin::{Appeared, Once, Service};
+        let started = "2026-06-01T02:00:01Z";
+        let (broken_off, failed) = (Some((started, None)), Some((started, Some("failed"))));
+        let again = Some((SLOT.to_owned(), false));
+        let next = Some(("2026-06-02T02:00:00Z".to_owned(), true));
+        let (day, next_day) = ("2026-06-01T09:00:00Z", "2026-06-02T01:59:00Z");
+        for (begin, now, catch_up, run, expected) in [
+            (Service, day, "once", broken_off, again.clone()),
+            (Once, next_day, "once", broken_off, again.clone()),
+            (Appeared, day, "once", broken_off, None),
+            (Service, day, "none", broken_off, None),
+            (Service, day, "once", failed, None),
+            (Service, day, "once", None, None),
+            // A run of before, started by hand.
+            (Service, day, "once", Some(("2026-06-01T01:00:00Z", None)), None),
+            (Service, "2026-06-02T09:00:00Z", "once", broken_off, next.clone()),
+            (Service, "2026-06-02T09:00:00Z", "none", broken_off, None),
+            (Once, "2026-06-02T09:00:00Z", "none", failed, next),
+        ] {
+            let found = check(begin, now, catch_up, run);
+            assert_eq!(found, expected, "{begin:?} {now} {catch_up} {run:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_history_only_once_looks_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = "2026-06-02T09:00:00Z".parse().unwrap();
+        for (begin, due) in [(Begin::Service, false), (Begin::Appeared, false), (Begin::Once, true)]
+        {
+            let (mut entry, failed) = Entry::open(planned(folder.path(), "once"), now, begin);
+            failed.unwrap();
+            let schedule = entry.planned.schedule.clone();
+            entry.agenda.advance("p", &schedule, now);
+            assert_eq!(entry.agenda.ready(now).is_some(), due, "{begin:?}");
+        }
+    }
+}

@@ -73,7 +73,7 @@ impl Shared {
 fn router(shared: Shared, token: Option<SecretString>) -> Router {
     let asked = token.map(|token| Sha256::digest(token.expose_secret()).to_vec());
     let guarded = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
-    let guarded = guarded.layer(middleware::from_fn_with_state(Arc::new(asked), guard));
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(Arc::new(asked), guard));
     guarded.route("/live", get(live)).with_state(shared)
 }
 

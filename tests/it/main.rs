@@ -19,6 +19,7 @@ mod numbers;
 mod oracle;
 mod references;
 mod rust_code;
+mod schedule;
 mod schemas;
 mod shared;
 mod sql_on_fhir;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{POLL, Service};
+use super::Service;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::process::Ending;
 use crate::schedule::{between, later};
@@ -70,7 +70,7 @@ impl Service {
                 self.stop_runs();
             }
             // Runs that were told to end are killed soon; there is nothing else to wait for.
-            let wait = if left.is_zero() { POLL } else { left.min(POLL) };
+            let wait = if left.is_zero() { self.options.poll } else { left.min(self.options.poll) };
             tokio::select! {
                 Some((file, ran)) = self.ends.recv() => self.ended(&file, ran),
                 () = clock.wait(wait) => {}

@@ -23,9 +23,6 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use drain::Signals;
 
-/// The files are looked at so often, and the clock, which may be set.
-const POLL: Duration = Duration::from_secs(2);
-
 /// A pipeline that has a schedule.
 #[derive(Debug, Clone)]
 pub struct Planned {
@@ -54,6 +51,8 @@ pub struct Options {
     pub parallel: usize,
     /// Runs may take so long to end once the service is told to stop.
     pub grace: Duration,
+    /// The files are looked at so often, and the clock, which may be set; less than half a minute.
+    pub poll: Duration,
     /// Where health and metrics are.
     pub listen: Option<Listen>,
 }
@@ -191,7 +190,12 @@ impl Service {
             .entries
             .values()
             .filter_map(|entry| entry.agenda.wake(&entry.planned.name, &entry.planned.schedule));
-        wakes.map(|wake| between(now, wake)).min().unwrap_or(POLL).clamp(SHORTEST, POLL)
+        wakes
+            .map(|wake| between(now, wake))
+            .min()
+            .unwrap_or(Duration::MAX)
+            .min(self.options.poll)
+            .max(SHORTEST)
     }
 
     /// Decides about the slots that came due.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Entry, Event, Level, POLL, Planned, Service};
+use super::{Entry, Event, Level, Planned, Service};
 use crate::schedule::between;
 use crate::schedule::files::Change;
 
@@ -10,7 +10,10 @@ impl Service {
     /// Looks at the files, if the last look is some time ago.
     pub(super) fn reload(&mut self) {
         let now = self.clock.now();
-        if self.looked.is_some_and(|looked| looked <= now && between(looked, now) < POLL) {
+        if self
+            .looked
+            .is_some_and(|looked| looked <= now && between(looked, now) < self.options.poll)
+        {
             return;
         }
         self.looked = Some(now);
