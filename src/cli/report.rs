@@ -49,6 +49,14 @@ pub(super) fn findings(findings: &[Finding]) {
     }
 }
 
+/// A finding as one line, for logs: where, what, and what to do about it.
+pub(super) fn finding_line(finding: &Finding) -> String {
+    let Finding { file, problem, .. } = finding;
+    let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+    format!("{file}{path}: {}{hint}", problem.message).replace('\n', " ")
+}
+
 fn finding_text(finding: &Finding) -> String {
     let problem = &finding.problem;
     let severity = match problem.severity {

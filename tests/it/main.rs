@@ -21,6 +21,7 @@ mod pipelines;
 mod plan;
 mod references;
 mod rust_code;
+mod schedule;
 mod schemas;
 mod shared;
 mod sql_on_fhir;
