@@ -9,6 +9,7 @@ use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Complete;
 use crate::flatten::{Severity, View};
+use crate::load::LoadReport;
 use crate::pipeline::{
     AuditFinding, AuditReport, Finding, Outcome, Plan, RunReport, UnresolvedReferences,
     unresolved_references,
@@ -82,6 +83,24 @@ fn finding_text(finding: &Finding) -> String {
 /// What pipelines will do.
 pub(super) fn plans(plans: &[Plan]) -> Result<()> {
     plans.iter().try_for_each(|plan| text(&format!("{plan}\n")))
+}
+
+/// What loads did.
+pub(super) fn loads(reports: &[LoadReport]) {
+    for report in reports {
+        note(format_args!("{}:", report.name));
+        for table in &report.tables {
+            let rows = match table.rows {
+                0 => "nothing new".to_owned(),
+                rows => many(rows, "row"),
+            };
+            note(format_args!("  {} version {}: {rows}", table.table, table.version));
+            for (column, count) in &table.impossible {
+                let values = many(*count, "value");
+                note(format_args!("    {column}: {values} changed that the target cannot hold"));
+            }
+        }
+    }
 }
 
 /// That a check found nothing to refuse.

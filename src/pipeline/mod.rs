@@ -9,6 +9,7 @@ mod exports;
 mod feed;
 mod flow;
 mod in_order;
+mod loads;
 mod model;
 mod needs;
 mod notify;
@@ -35,6 +36,7 @@ pub use audit::{
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
 pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
+pub use loads::load as load_tables;
 pub use model::{Model, ModelReport};
 pub use needs::Needed;
 pub use notify::Notification;
@@ -47,7 +49,7 @@ pub use report::{
     ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
 };
 pub use retention::Retention;
-pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
+pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, new_run, run};
 pub use schemas::{Finding, load, load_file, shipped};
 pub use source::{ExportSource, Source, base_url, check_types};
 pub use statements::Planned;

@@ -222,7 +222,7 @@ fn named(name: &str, tables: &[String]) -> String {
 
 fn lines_of(schedule: Option<&impl fmt::Display>) -> Vec<String> {
     let text = schedule.map_or_else(String::new, ToString::to_string);
-    text.lines().map(str::to_owned).collect()
+    text.split("; ").filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 fn retention_lines(retention: &Retention) -> Vec<String> {

@@ -7,15 +7,17 @@ use arrow::datatypes::SchemaRef;
 use super::model::{self, Model};
 use super::rejects::{REJECTS_TABLE, SCHEMA};
 use super::{Pipeline, table_schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::load::Load;
 use crate::query::{Engine, tables_read};
+use crate::suggest;
 
 /// What the statements of a pipeline come to.
 #[derive(Debug, Default)]
 pub struct Planned {
     /// The models' tables and their columns, in the order in which they are made; without those that are wrong.
     pub models: Vec<(String, SchemaRef)>,
-    /// What is wrong with models and queries.
+    /// What is wrong with models and queries, and with the tables that loads ask for.
     pub mistakes: Vec<Error>,
 }
 
@@ -54,7 +56,28 @@ impl Pipeline {
             let checked = engine.check(&query.sql).await;
             planned.mistakes.extend(checked.err().map(|e| e.within("query", &query.name)));
         }
+        planned.mistakes.extend(self.unknown_loads());
         Ok(planned)
+    }
+
+    /// Tables that loads ask for and that nothing makes.
+    fn unknown_loads(&self) -> Vec<Error> {
+        let views = self.views.iter().map(|view| view.name.as_str());
+        let made: Vec<_> = views
+            .chain(self.models.iter().map(|model| model.name.as_str()))
+            .chain([REJECTS_TABLE])
+            .collect();
+        let asked = self.loads.iter().flat_map(|load| load.tables().iter().map(move |t| (load, t)));
+        let unknown = asked.filter(|(_, table)| !made.contains(&table.as_str()));
+        let mistake = |(load, table): (&Load, &String)| {
+            let message = format!("the pipeline makes no table `{table}`");
+            let error = Error::new(ErrorKind::Definition, message).at("load", load.name());
+            error.hint(match suggest::nearest(table, made.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its tables are: {}", made.join(", ")),
+            })
+        };
+        unknown.map(mistake).collect()
     }
 }
 

@@ -282,6 +282,41 @@ fn shipped_pipelines_are_right_and_each_has_a_case() {
     }
 }
 
+/// The text of the file of this name below a folder.
+fn text_below(folder: &Path, name: &str) -> Option<String> {
+    let entries = fs::read_dir(folder).ok()?;
+    entries.map(|entry| entry.unwrap().path()).find_map(|path| {
+        let found = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name));
+        match path.is_dir() {
+            true => text_below(&path, name),
+            false => found.then(|| fs::read_to_string(&path).unwrap()),
+        }
+    })
+}
+
+#[test]
+fn only_suppressed_counts_leave_the_house() {
+    let scene = folder(&[("data.ndjson", &resources("public-health"))]);
+    copy(&repository().join("pipelines"), scene.path());
+    let text = fs::read_to_string(scene.path().join("public-health.toml")).unwrap();
+    write(scene.path(), "public-health.toml", localized(&text).as_bytes());
+    for command in ["run", "load"] {
+        let ran = run(scene.path(), &[command, "public-health.toml"], "");
+        assert_eq!(ran.code, 0, "{command}: {}", ran.stderr);
+    }
+    let drop = scene.path().join("drop");
+    let cells = text_below(&drop, "encounter_cell").unwrap();
+    assert_eq!(
+        cells.lines().next(),
+        Some("month,class,age_band,sex,patients,encounters,suppressed")
+    );
+    assert!(cells.contains("2025-01-01,AMB,18-44,male,,,true\n"), "{cells}");
+    assert!(text_below(&drop, "encounter_month").is_some());
+    assert!(
+        text_below(&drop, "encounter_count").is_none() && text_below(&drop, "patient").is_none()
+    );
+}
+
 #[test]
 fn models_of_shipped_pipelines_have_the_rows_worked_out_by_hand() {
     for Case { name, answers } in CASES {

@@ -145,6 +145,15 @@ fn wrong_models_are_refused_with_place_and_suggestion() {
                 + "[[query]]\nname = \"q\"\nsql = \"SELECT idd FROM a\"\n",
             &["error: there is no column `idd`", "  query: q"],
         ),
+        (
+            model("by_sex", "SELECT 1 AS x")
+                + "[[load]]\nname = \"drop\"\nto = \"files\"\npath = \"d\"\ntables = [\"by_sx\"]\n",
+            &[
+                "error: the pipeline makes no table `by_sx`",
+                "  load: drop",
+                "  hint: did you mean `by_sex`?",
+            ],
+        ),
     ] {
         let scene = folder(&[("people.json", PEOPLE), ("p.toml", &pipeline(&models))]);
         for command in ["check", "run"] {
