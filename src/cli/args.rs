@@ -230,8 +230,8 @@ pub struct DataArguments {
     /// End with code 5 if there are errors in the data; notes do not count.
     #[arg(long, requires = "sources")]
     pub strict: bool,
-    /// How the findings are written.
-    #[arg(long, value_enum, default_value = "table", requires = "sources")]
+    /// How the findings, or the plans of pipelines, are written.
+    #[arg(long, value_enum, default_value = "table")]
     pub format: AuditFormat,
     /// How many threads.
     #[command(flatten)]

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
-    self, Audit, Care, Finding, FindingList, Flow, Pipeline, Progress, RunOptions, TableOutput,
-    TextTable,
+    self, Audit, Care, Finding, FindingList, Flow, Pipeline, Plan, Progress, RunOptions,
+    TableOutput, TextTable,
 };
 use crate::query::{Engine, Format, Output, write};
 use crate::sample::Sample;
@@ -282,11 +282,11 @@ fn check(arguments: &CheckArguments) -> Result<()> {
 }
 
 fn check_definitions(arguments: &CheckArguments) -> Result<()> {
-    let (mut findings, mut mistakes) = (Vec::new(), 0);
+    let (mut findings, mut plans, mut mistakes) = (Vec::new(), Vec::new(), 0);
     for file in &arguments.files {
         let seen = findings.len();
         if file.extension().is_some_and(|e| e == "toml") {
-            mistakes += check_pipeline(file, &mut findings)?;
+            mistakes += check_pipeline(file, &mut findings, &mut plans)?;
         } else {
             pipeline::load_file(file, &mut findings);
         }
@@ -297,8 +297,14 @@ fn check_definitions(arguments: &CheckArguments) -> Result<()> {
         return Err(pipeline::refuse(mistakes));
     }
     match (arguments.files.len(), arguments.data.format) {
-        (0, _) | (_, AuditFormat::Json) => Ok(()),
-        (files, _) => report::checked(files, findings.len()),
+        (0, _) => Ok(()),
+        // One JSON document: the data's, if it is looked at.
+        (_, AuditFormat::Json) if arguments.data.sources.is_empty() => report::json(&plans),
+        (_, AuditFormat::Json) => Ok(()),
+        (files, AuditFormat::Table) => {
+            report::plans(&plans)?;
+            report::checked(files, findings.len())
+        }
     }
 }
 
@@ -324,14 +330,20 @@ fn audit(arguments: &DataArguments) -> Result<()> {
     }
 }
 
-/// Gives the number of wrong queries, which are shown here: they can be planned only if all else is right.
-fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
+/// Gives the number of wrong statements, which are shown here: they can be planned only if all else is right.
+fn check_pipeline(
+    file: &Path,
+    findings: &mut Vec<Finding>,
+    plans: &mut Vec<Plan>,
+) -> Result<usize> {
     match Pipeline::load(file) {
         Ok((pipeline, warnings)) => {
             findings.extend(warnings);
-            let mistakes = block_on(pipeline.check_queries())?;
-            let count = mistakes.len();
-            for mistake in mistakes {
+            findings.extend(pipeline.unset_variables(&file.display().to_string()));
+            let planned = block_on(pipeline.plan())?;
+            plans.push(pipeline.describe(&planned));
+            let count = planned.mistakes.len();
+            for mistake in planned.mistakes {
                 report::error(&mistake.within("file", file.display()));
             }
             Ok(count)

@@ -87,6 +87,7 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
     if !arguments.from.contains("://") {
         return of_pipeline(arguments);
     }
+    check_client(&arguments.sign_in)?;
     let request = ExportRequest::from_url(&arguments.from).map_err(|m| refused(&m))?;
     let table = table(arguments, request);
     for problem in check_types(&table.types) {
@@ -104,8 +105,28 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
     Ok((resolved.settings, arguments.out.clone()))
 }
 
+/// A client's id alone signs nobody in.
+fn check_client(given: &SignInArguments) -> Result<()> {
+    let proofs = given.key.is_some()
+        || given.secret.is_some()
+        || given.key_env.is_some()
+        || given.secret_env.is_some();
+    if given.client_id.is_none() || proofs {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "`--client-id` alone signs nobody in")
+        .hint("add `--key` or `--key-env` (SMART), or `--secret` or `--secret-env` (Basic)"))
+}
+
 fn of_pipeline(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> {
     let path = Path::new(&arguments.from);
+    let ExportArguments { what, sign_in, how, .. } = arguments;
+    let flags = [what.given(), sign_in.given(), how.given()].concat();
+    if !flags.is_empty() {
+        let message = format!("`{}` says itself what is exported, and how", path.display());
+        return Err(Error::new(ErrorKind::Usage, message)
+            .hint(format!("leave out {}, or change the pipeline", flags.join(", "))));
+    }
     let pipeline = accept(Pipeline::load(path))?;
     let Some((settings, folder)) = block_on(next_export(&pipeline))? else {
         let message = format!("the source of `{}` is no export", path.display());

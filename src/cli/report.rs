@@ -11,8 +11,9 @@ use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Complete;
 use crate::flatten::{Severity, View};
+use crate::load::LoadReport;
 use crate::pipeline::{
-    AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
+    AuditFinding, AuditReport, Finding, Outcome, Plan, RunReport, UnresolvedReferences,
     unresolved_references,
 };
 use crate::query::Format;
@@ -53,6 +54,14 @@ pub(super) fn findings(findings: &[Finding]) {
     }
 }
 
+/// A finding as one line, for logs: where, what, and what to do about it.
+pub(super) fn finding_line(finding: &Finding) -> String {
+    let Finding { file, problem, .. } = finding;
+    let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+    format!("{file}{path}: {}{hint}", problem.message).replace('\n', " ")
+}
+
 fn finding_text(finding: &Finding) -> String {
     let problem = &finding.problem;
     let severity = match problem.severity {
@@ -73,6 +82,29 @@ fn finding_text(finding: &Finding) -> String {
         let _ = writeln!(text, "  hint: {hint}");
     }
     text
+}
+
+/// What pipelines will do.
+pub(super) fn plans(plans: &[Plan]) -> Result<()> {
+    plans.iter().try_for_each(|plan| text(&format!("{plan}\n")))
+}
+
+/// What loads did.
+pub(super) fn loads(reports: &[LoadReport]) {
+    for report in reports {
+        note(format_args!("{}:", report.name));
+        for table in &report.tables {
+            let rows = match table.rows {
+                0 => "nothing new".to_owned(),
+                rows => many(rows, "row"),
+            };
+            note(format_args!("  {} version {}: {rows}", table.table, table.version));
+            for (column, count) in &table.impossible {
+                let values = many(*count, "value");
+                note(format_args!("    {column}: {values} changed that the target cannot hold"));
+            }
+        }
+    }
 }
 
 /// That a check found nothing to refuse.
@@ -273,6 +305,10 @@ pub(super) fn run(report: &RunReport) {
         ));
     }
     note(format_args!("{}", tables(report).trim_end()));
+    for model in &report.models {
+        let rows = many(model.rows, "row");
+        note(format_args!("  {}: {rows} made in {:.2} s", model.table, model.seconds));
+    }
     for stage in &report.stages {
         match stage.mb_per_second {
             Some(rate) => note(format_args!(

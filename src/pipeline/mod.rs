@@ -12,11 +12,14 @@ mod feed;
 mod flow;
 mod in_order;
 mod instant;
+mod loads;
 mod model;
+mod needs;
 mod notify;
 mod output;
 mod pass;
 mod place;
+mod plan;
 mod progress;
 mod rejects;
 mod report;
@@ -25,6 +28,7 @@ mod roster;
 mod run;
 mod schemas;
 mod source;
+mod statements;
 mod synchronise;
 mod window;
 
@@ -37,10 +41,13 @@ pub use audit::{
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
 pub use flow::{Care, Flow, Outcome, RowsOf, Times, on_threads};
+pub use loads::load as load_tables;
 pub use model::{Model, ModelReport};
+pub use needs::Needed;
 pub use notify::Notification;
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
+pub use plan::{Plan, Section};
 pub use progress::Progress;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{
@@ -48,10 +55,13 @@ pub use report::{
     UnresolvedReferences, unresolved_references,
 };
 pub use retention::Retention;
-pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, rebuild, run};
+pub use run::{
+    Done, RunOptions, check_rejects, environment, flatten, moment, new_run, rebuild, run,
+};
 pub use schemas::{Finding, load, load_file, shipped};
 pub use source::{ExportSource, Increments, Source, base_url, check_types};
 pub use synchronise::next_export;
+pub use statements::Planned;
 
 use crate::flatten::View;
 

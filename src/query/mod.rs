@@ -12,6 +12,7 @@ mod json;
 mod output;
 mod parquet;
 mod results;
+mod select;
 mod statement;
 mod table;
 #[cfg(test)]
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::thread;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
@@ -38,6 +38,7 @@ pub use catalog::{Column, Table};
 pub use format::{Encode, Format, Sink};
 pub use output::{Output, Partial, Written, write};
 pub use results::{ResultSet, Results};
+pub use select::{Rows, tables_read};
 
 /// A read-only SQL session over one warehouse. Timestamps, `now()` and `current_date` are UTC.
 ///
@@ -86,15 +87,9 @@ impl Engine {
     /// A session over tables without rows, to check statements before there is any data.
     pub fn over_schemas(tables: &[(String, SchemaRef)]) -> Result<Self> {
         let context = SessionContext::new_with_config(session_config());
-        for (name, schema) in tables {
-            let table = Arc::new(EmptyTable::new(schema.clone()));
-            let failed = |e: datafusion::error::DataFusionError| {
-                Error::new(ErrorKind::Definition, format!("cannot check against `{name}`: {e}"))
-            };
-            let reference = datafusion::common::TableReference::bare(name.as_str());
-            context.register_table(reference, table).map_err(failed)?;
-        }
-        Ok(Self { context, rows: BTreeMap::new() })
+        let engine = Self { context, rows: BTreeMap::new() };
+        tables.iter().try_for_each(|(name, schema)| engine.add_schema(name, schema))?;
+        Ok(engine)
     }
 
     /// Runs all statements of `sql` and drops their rows: whatever is wrong with them shows.

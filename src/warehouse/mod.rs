@@ -54,6 +54,7 @@ pub use commit::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
 pub use optimize::Optimized;
 pub use part::PartFile;
+pub use schema::check_columns;
 pub use staging::Staging;
 pub use vacuum::Removed;
 pub use writer::{ParquetOptions, TableWriter};

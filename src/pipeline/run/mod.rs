@@ -436,6 +436,11 @@ pub fn moment() -> (Temporal, i64) {
     (Temporal::date_time(&text).expect("a timestamp is a dateTime"), now.as_microsecond())
 }
 
+/// The name of a run that begins now.
+pub fn new_run() -> String {
+    run_name(&moment().0)
+}
+
 /// A name that sorts by time and that no other run has.
 fn run_name(now: &Temporal) -> String {
     let compact: String =
