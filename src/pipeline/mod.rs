@@ -33,7 +33,7 @@ pub use audit::{
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
 pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
-pub use loads::load as load_tables;
+pub use loads::{encoder as file_encoder, load as load_tables};
 pub use model::{Model, ModelReport};
 pub use notify::Notification;
 pub use output::{TableOutput, TextTable};
