@@ -59,7 +59,7 @@ async fn versions(pipeline: &Pipeline, asked: &[String]) -> Result<Vec<TableVers
 }
 
 /// Files of drops are written as `kiln query` writes results.
-fn encoder(
+pub fn encoder(
     format: FileFormat,
     to: Box<dyn Write + Send>,
     schema: &SchemaRef,

@@ -41,7 +41,7 @@ pub use audit::{
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
 pub use flow::{Care, Flow, Outcome, RowsOf, Times, on_threads};
-pub use loads::load as load_tables;
+pub use loads::{encoder as file_encoder, load as load_tables};
 pub use model::{Model, ModelReport};
 pub use needs::Needed;
 pub use notify::Notification;

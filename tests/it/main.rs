@@ -15,6 +15,7 @@ mod export;
 mod export_cli;
 mod export_runs;
 mod fhirpath;
+mod loads;
 mod numbers;
 mod oracle;
 mod pipelines;

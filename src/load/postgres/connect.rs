@@ -104,8 +104,14 @@ fn unreachable(error: tokio_postgres::Error) -> Error {
     }
     // The sentence names the kind of failure, the cause says more: `Connection refused`, a certificate's fault.
     let cause = std::error::Error::source(&error).map_or_else(String::new, |e| format!(": {e}"));
-    Error::new(ErrorKind::TryLater, format!("cannot connect to PostgreSQL: {error}{cause}"))
-        .hint("check host, port and `sslmode` of the url, and that the server is up")
+    let message = format!("cannot connect to PostgreSQL: {error}{cause}");
+    if message.contains("TLS") {
+        return Error::new(ErrorKind::Refused, message).hint(
+            "certificates are verified: `sslrootcert=FILE` in the url names their authority; or, on a network that you trust, `sslmode=disable`",
+        );
+    }
+    Error::new(ErrorKind::TryLater, message)
+        .hint("check host and port of the url, and that the server is up")
 }
 
 /// An error of the server, without what it says of values.
