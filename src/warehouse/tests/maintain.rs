@@ -94,7 +94,7 @@ async fn only_files_that_no_young_version_needs_are_removed() {
         assert_eq!(batch.num_rows(), if version == 12 { 132 } else { 133 }, "version {version}");
     }
     table.load_version(11).await.unwrap();
-    let gone = delta::files(&table, &warehouse.root().join("t")).await.unwrap();
+    let gone = delta::files(&table, &warehouse.place("t").unwrap()).await.unwrap();
     assert!(gone.iter().all(|file| !file.path.exists()));
     // Only what is current, and what dead runs left goes too.
     let staging = warehouse.staging_folder().join("dead/t");
