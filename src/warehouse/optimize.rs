@@ -139,7 +139,8 @@ impl Staging {
         let parts = if by.is_empty() {
             merge::rewrite(files, &[], columns, writer)?.parts
         } else {
-            sort::sorted(files, by, columns, &self.folder(), writer).await?
+            let folder = self.folder();
+            sort::sorted(files, by, columns, (sort::MEMORY_BYTES, &folder), writer).await?
         };
         check_rows(table, files, &parts)?;
         Ok(parts)

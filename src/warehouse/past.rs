@@ -15,7 +15,7 @@ impl AsOf {
     /// Reads `2026-11-23` (the end of that day, UTC), `2026-11-23T02:00:00Z`, or takes the text for the name of a run.
     /// An error of kind `Usage` for a time that does not exist.
     pub fn parse(text: &str) -> Result<Self> {
-        let looks_like_day = text.len() >= 10 && text.bytes().nth(4) == Some(b'-');
+        let looks_like_day = text.len() >= 10 && text.as_bytes()[4] == b'-';
         if !looks_like_day {
             return Ok(Self::Run(text.to_owned()));
         }

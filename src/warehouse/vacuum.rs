@@ -64,14 +64,14 @@ impl Warehouse {
 
     /// The tables, also those that a run was killed before making: they have a log without an entry.
     async fn with_logs(&self, named: &[String]) -> Result<Vec<String>> {
-        let mut names = self.folders().await?;
-        if let Some(missing) = named.iter().find(|name| !names.contains(name)) {
+        let mut found = self.folders().await?;
+        if let Some(missing) = named.iter().find(|name| !found.contains(name)) {
             let message = format!("there is no table `{missing}` in `{self}`");
             let hint = format!("the tables are: {}", self.table_names().await?.join(", "));
             return Err(Error::new(ErrorKind::Input, message).hint(hint));
         }
-        names.retain(|name| named.is_empty() || named.contains(name));
-        Ok(names)
+        found.retain(|name| named.is_empty() || named.contains(name));
+        Ok(found)
     }
 
     /// What lies in the staging area.
