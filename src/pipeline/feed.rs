@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::object_source::LoadedObjects;
 use super::progress::Progress;
 use super::report::ExportReport;
 use super::run::bases;
@@ -31,6 +32,7 @@ pub(super) struct Feed {
 
 enum Kind {
     Files(Option<Inputs>),
+    Objects(Option<Inputs>, LoadedObjects),
     Export(Box<Running>),
 }
 
@@ -64,6 +66,10 @@ impl Feed {
             Source::Sample { patients, seed, folder } => {
                 files(population(*patients, *seed, folder)?)
             }
+            Source::Objects(source) => {
+                let (loaded, inputs) = source.open()?;
+                (bases(&inputs, given), Kind::Objects(Some(inputs), loaded))
+            }
             Source::Export(source) => {
                 let server = source.settings.request.server.to_string();
                 let given: Vec<_> = given.iter().cloned().chain([server]).collect();
@@ -86,15 +92,16 @@ impl Feed {
             return Some(Ok(inputs));
         }
         match &mut self.kind {
-            Kind::Files(inputs) => inputs.take().map(Ok),
+            Kind::Files(inputs) | Kind::Objects(inputs, _) => inputs.take().map(Ok),
             Kind::Export(running) => running.next(),
         }
     }
 
-    /// Where the export is kept, if the source is one.
+    /// Where the export or the loaded objects are kept, if the source has such.
     pub(super) fn folder(&self) -> Option<&Path> {
         match &self.kind {
             Kind::Files(_) => None,
+            Kind::Objects(_, loaded) => Some(loaded.folder()),
             Kind::Export(running) => Some(&running.folder),
         }
     }
@@ -102,8 +109,15 @@ impl Feed {
     /// The export is done with: the tables have its data, or there was none. The server may forget the job, and the
     /// next run asks for another. Says what was exported.
     pub(super) async fn done(self, run: &str) -> Result<Option<ExportReport>> {
-        let Kind::Export(running) = self.kind else { return Ok(None) };
-        running.done(run).await.map(Some)
+        match self.kind {
+            Kind::Files(_) => Ok(None),
+            Kind::Objects(_, loaded) => {
+                // The tables are committed: what fails now is no failure of the run, and the next removes the rest.
+                let _ = loaded.done();
+                Ok(None)
+            }
+            Kind::Export(running) => running.done(run).await.map(Some),
+        }
     }
 }
 
