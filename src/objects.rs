@@ -168,11 +168,18 @@ fn is_loopback(host: &str) -> bool {
 /// An error of a store while `doing` something at a url. What the store answered is left out: it may quote keys.
 pub(crate) fn failed(doing: &str, url: &str, error: &object_store::Error) -> Error {
     use object_store::Error as E;
+    // An error of listing has its status in its text only.
+    let text = error.to_string();
+    let is = |status: &str| text.contains(&format!("status code: {status}"));
+    let refused = matches!(error, E::PermissionDenied { .. } | E::Unauthenticated { .. });
     let (kind, why, hint) = match error {
         E::NotFound { .. } => {
             (ErrorKind::Input, "there is no such object or bucket", "check the url of the store")
         }
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => (
+        E::Generic { .. } if is("404") => {
+            (ErrorKind::Input, "there is no such bucket", "check the url of the store")
+        }
+        _ if refused || is("401") || is("403") => (
             ErrorKind::Refused,
             "the store refuses",
             "check the keys (`store`, or `AWS_…` in the environment) and what they may do",

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+/// Signatures are not verified, but who removes something has to have one.
+const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request, \
+                             SignedHeaders=host, Signature=x";
+
 /// A running server, which ends with this.
 pub(crate) struct Moto {
     server: Child,
@@ -53,7 +57,8 @@ impl Moto {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let (host, length) = (&self.address, content.len());
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\
+             {AUTHORIZATION}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(content).unwrap();

@@ -107,7 +107,7 @@ fn what_cannot_be_read_is_said() {
         (
             "path = \"s3://other/drop/\"",
             4,
-            "error: cannot list `s3://other/drop/`: there is no such object or bucket",
+            "error: cannot list `s3://other/drop/`: there is no such bucket",
         ),
         ("path = \"s3://\"", 3, "error: `s3://`: this names no bucket"),
         (
