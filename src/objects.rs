@@ -201,8 +201,8 @@ pub(crate) fn failed(doing: &str, url: &str, error: &object_store::Error) -> Err
 mod tests {
     use super::*;
 
-    fn inline(text: &str) -> Option<Secret> {
-        Some(Secret::Inline(text.into()))
+    fn inline(text: &str) -> Secret {
+        Secret::Inline(text.into())
     }
 
     #[test]
@@ -284,12 +284,12 @@ mod tests {
         assert_eq!(found(&StoreSettings::default()), "there id0 key0 token0");
         let settings = StoreSettings {
             region: Some("here".to_owned()),
-            access_key_id: inline("id1"),
-            secret_access_key: inline("key1"),
+            access_key_id: Some(inline("id1")),
+            secret_access_key: Some(inline("key1")),
             ..StoreSettings::default()
         };
         assert_eq!(found(&settings), "here id1 key1 none");
-        let settings = StoreSettings { session_token: inline("token1"), ..settings };
+        let settings = StoreSettings { session_token: Some(inline("token1")), ..settings };
         assert_eq!(found(&settings), "here id1 key1 token1");
         let half = StoreSettings { secret_access_key: None, ..settings };
         assert!(configure(environment, "s3://b/p", &half).is_err());
