@@ -210,7 +210,7 @@ impl<'e> Execution<'e> {
             source: self.pipeline.source_name.clone(),
             transaction: self.micros,
         };
-        if let Some(export) = feed.folder() {
+        if let Some(export) = feed.export() {
             let work = commit::work(self.pipeline, self.plan.kind);
             let attempt = Attempt { run: self.run.clone(), transaction: info.transaction, work };
             info.transaction = attempt.take_up(export)?.transaction;
