@@ -222,18 +222,28 @@ impl Draft<'_> {
         Ok(Some(Action::Protocol(protocol)))
     }
 
-    /// The table's metadata, if it is new or the columns or their comments changed.
+    /// The table's metadata, if it is new, or if the columns, their comments, or what is said of the table changed.
     fn metadata(
         &self,
         columns: &StructType,
         state: Option<&DeltaTableState>,
     ) -> Result<Option<Action>> {
+        let comment = self.schema.and_then(|schema| schema.metadata().get(schema::COMMENT));
+        let described = |state: &DeltaTableState| {
+            comment.is_none_or(|text| state.metadata().description() == Some(text))
+        };
         let metadata = match state {
             None => new_metadata(columns, Vec::<String>::new(), [CHECKPOINT_INTERVAL])
                 .and_then(|metadata| metadata.with_name(self.table.to_owned())),
             // The order of columns counts too, which `==` does not look at.
-            Some(state) if state.schema().fields().eq(columns.fields()) => return Ok(None),
+            Some(state) if state.schema().fields().eq(columns.fields()) && described(state) => {
+                return Ok(None);
+            }
             Some(state) => state.metadata().clone().with_schema(columns),
+        };
+        let metadata = match comment {
+            Some(text) => metadata.and_then(|metadata| metadata.with_description(text.clone())),
+            None => metadata,
         };
         metadata.map(|m| Some(Action::Metadata(m))).map_err(|e| self.no_action(&e))
     }
