@@ -63,7 +63,14 @@ fn demo(threads: Threads) -> Result<()> {
 }
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
-    let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    let pipeline = accept(if arguments.from_stdin {
+        let text = io::read_to_string(io::stdin()).map_err(|e| {
+            Error::io(ErrorKind::Input, "read from standard input", &arguments.pipeline, e)
+        })?;
+        Pipeline::read(&text, &arguments.pipeline)
+    } else {
+        Pipeline::load(&arguments.pipeline)
+    })?;
     execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
