@@ -63,14 +63,7 @@ fn demo(threads: Threads) -> Result<()> {
 }
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
-    let pipeline = accept(if arguments.from_stdin {
-        let text = io::read_to_string(io::stdin()).map_err(|e| {
-            Error::io(ErrorKind::Input, "read from standard input", &arguments.pipeline, e)
-        })?;
-        Pipeline::read(&text, &arguments.pipeline)
-    } else {
-        Pipeline::load(&arguments.pipeline)
-    })?;
+    let pipeline = accept(definition(arguments))?;
     execute(&pipeline, arguments.threads, arguments.report.as_deref())
 }
 
@@ -90,6 +83,16 @@ pub(super) fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Resu
             Err(refuse(&findings))
         }
     }
+}
+
+/// The pipeline of a run: in its file, or on standard input where `kiln schedule` gives it.
+fn definition(arguments: &RunArguments) -> Result<(Pipeline, Vec<Finding>), Vec<Finding>> {
+    if !arguments.from_stdin {
+        return Pipeline::load(&arguments.pipeline);
+    }
+    // What cannot be read to its end is no pipeline either, and is refused as such.
+    let text = io::read_to_string(io::stdin()).unwrap_or_default();
+    Pipeline::read(&text, &arguments.pipeline)
 }
 
 fn refuse(findings: &[Finding]) -> Error {

@@ -305,7 +305,7 @@ impl Service {
             .with("attempt", going.attempt)
             .with("outcome", ran.ending.name())
             .with("exit_code", ran.ending.exit_code())
-            .with("seconds", last.seconds())
+            .with("seconds", (last.seconds() * 1000.0).round() / 1000.0)
             .with("said", Some(ran.said).filter(|said| level == Level::Error && !said.is_empty()));
         entry.record.ended(last);
         let retry = entry.agenda.ended(ran.ending, &entry.planned.schedule, now);
