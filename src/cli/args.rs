@@ -131,6 +131,9 @@ pub struct RunArguments {
     /// The slot of the schedule that this run is for; `kiln schedule` gives it.
     #[arg(long, value_name = "INSTANT", hide = true)]
     pub slot: Option<String>,
+    /// Read the text of the pipeline file from standard input; `kiln schedule` gives the last one without mistakes.
+    #[arg(long, hide = true)]
+    pub from_stdin: bool,
     /// How many threads.
     #[command(flatten)]
     pub threads: Threads,

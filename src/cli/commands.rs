@@ -65,7 +65,7 @@ fn demo(threads: Threads) -> Result<()> {
 }
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
-    let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    let pipeline = accept(definition(arguments))?;
     execute(&pipeline, arguments)
 }
 
@@ -92,6 +92,16 @@ pub(super) fn accept<T>(loaded: Result<(T, Vec<Finding>), Vec<Finding>>) -> Resu
             Err(refuse(&findings))
         }
     }
+}
+
+/// The pipeline of a run: in its file, or on standard input where `kiln schedule` gives it.
+fn definition(arguments: &RunArguments) -> Result<(Pipeline, Vec<Finding>), Vec<Finding>> {
+    if !arguments.from_stdin {
+        return Pipeline::load(&arguments.pipeline);
+    }
+    // What cannot be read to its end is no pipeline either, and is refused as such.
+    let text = io::read_to_string(io::stdin()).unwrap_or_default();
+    Pipeline::read(&text, &arguments.pipeline)
 }
 
 fn refuse(findings: &[Finding]) -> Error {

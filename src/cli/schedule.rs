@@ -122,14 +122,15 @@ fn options(arguments: &ScheduleArguments) -> Result<Options> {
 }
 
 /// What a pipeline file says of its schedule.
-fn load(file: &Path) -> Loaded {
-    let (pipeline, _) = Pipeline::load(file).map_err(|findings| {
+fn load(file: &Path, text: &str) -> Loaded {
+    let (pipeline, _) = Pipeline::read(text, file).map_err(|findings| {
         let errors = findings.iter().filter(|finding| finding.is_error());
         errors.map(report::finding_line).collect::<Vec<_>>()
     })?;
     let Some(schedule) = pipeline.schedule else { return Ok(None) };
     let history = pipeline.warehouse.join("_kiln");
-    Ok(Some(Planned { name: pipeline.name, file: file.to_owned(), schedule, history }))
+    let (file, text) = (file.to_owned(), text.into());
+    Ok(Some(Planned { name: pipeline.name, file, text, schedule, history }))
 }
 
 /// Nobody may read what is told; the service goes on.
@@ -176,7 +177,7 @@ fn list(arguments: &ScheduleArguments) -> Result<()> {
     let mut rows: Vec<[String; 4]> = Vec::new();
     let mut mistakes = 0;
     for file in files.collect::<Result<Vec<_>>>()?.concat() {
-        match load(&file) {
+        match schedule::text(&file).and_then(|text| load(&file, &text)) {
             Ok(None) => {}
             Ok(Some(planned)) => {
                 let slots = planned.schedule.slots(Timestamp::now()).take(NEXT);
@@ -187,7 +188,9 @@ fn list(arguments: &ScheduleArguments) -> Result<()> {
             }
             Err(found) => {
                 mistakes += found.len();
-                found.iter().for_each(|line| report::plain(&format!("error: {line}")));
+                for line in &found {
+                    report::plain(&format!("error: {line}"));
+                }
             }
         }
     }

@@ -216,11 +216,16 @@ impl Pipeline {
     pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| {
-            vec![Finding::new(file.clone(), Problem::error("", format!("cannot be read: {e}")))]
+            vec![Finding::new(file, Problem::error("", format!("cannot be read: {e}")))]
         })?;
+        Self::read(&text, path)
+    }
+
+    /// Reads the text of a pipeline file, as [`Pipeline::load`] does.
+    pub fn read(text: &str, path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::parse(&text, &file, &stem, folder)
+        Self::parse(text, &path.display().to_string(), &stem, folder)
     }
 
     /// Reads the text of a pipeline; `folder` is where its relative paths begin.

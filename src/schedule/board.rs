@@ -29,6 +29,9 @@ const OUTCOMES: [Ending; 6] = [
     Ending::Stopped,
 ];
 
+/// A value of a pipeline now, if it has one.
+type Of<T> = fn(&Record, Timestamp) -> Option<T>;
+
 /// All that the service tells about itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Board {
@@ -148,19 +151,18 @@ impl Board {
         text.line("kiln_schedule_files_with_mistakes", &[], self.mistakes.len());
         self.outcomes(&mut text);
         self.durations(&mut text);
-        type Value = fn(&Record, Timestamp) -> Option<String>;
         let seconds =
             |instant: Option<Timestamp>| instant.map(|instant| instant.as_second().to_string());
-        let instants: [(&str, &str, fn(&Record) -> Option<Timestamp>); 3] = [
-            ("last_success", "When the last run succeeded.", |r| r.last_success),
-            ("last_run", "When the last run ended.", |r| r.last.as_ref().map(|last| last.ended)),
-            ("next_slot", "The next slot.", |r| r.next),
+        let instants: [(&str, &str, Of<Timestamp>); 3] = [
+            ("last_success", "When the last run succeeded.", |r, _| r.last_success),
+            ("last_run", "When the last run ended.", |r, _| r.last.as_ref().map(|last| last.ended)),
+            ("next_slot", "The next slot.", |r, _| r.next),
         ];
         for (name, help, value) in instants {
             let name = format!("kiln_schedule_{name}_timestamp_seconds");
-            self.each(&mut text, &name, "gauge", help, |record| seconds(value(record)));
+            self.each(&mut text, &name, "gauge", help, |record| seconds(value(record, now)));
         }
-        let values: [(&str, &str, &str, Value); 6] = [
+        let values: [(&str, &str, &str, Of<String>); 6] = [
             (
                 "last_exit_code",
                 "gauge",

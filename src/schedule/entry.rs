@@ -58,16 +58,14 @@ impl Entry {
             Begin::Once => earlier(now, planned.schedule.catch_up_within),
             Begin::Service | Begin::Appeared => now,
         };
-        let mut agenda = Agenda::new(known.last_slot.unwrap_or(unknown));
+        let mut agenda = Agenda::new(known.slot.unwrap_or(unknown));
         let resumes = begin != Begin::Appeared && planned.schedule.catch_up != CatchUp::None;
         let oldest = earlier(now, planned.schedule.catch_up_within);
-        if resumes
-            && known.last_slot.is_some_and(|slot| slot >= oldest && known.is_broken_off(slot))
-        {
+        if resumes && known.slot.is_some_and(|slot| slot >= oldest && known.is_broken_off(slot)) {
             agenda.resume(now);
         }
         let mut record = Record::default();
-        record.last_success = known.last_success;
+        record.last_success = known.success;
         (Self { planned, agenda, record, run: None, gone: false }, failed)
     }
 
@@ -89,9 +87,12 @@ impl Entry {
 /// What the history knows.
 #[derive(Debug, Default)]
 struct Known {
-    last_slot: Option<Timestamp>,
-    last_run: Option<RunLine>,
-    last_success: Option<Timestamp>,
+    /// The latest slot that was taken.
+    slot: Option<Timestamp>,
+    /// The latest run.
+    run: Option<RunLine>,
+    /// When a run last succeeded.
+    success: Option<Timestamp>,
 }
 
 impl Known {
@@ -103,15 +104,15 @@ impl Known {
         let runs = history.runs(Some(&planned.name), RUNS)?;
         let succeeded = |run: &&RunLine| matches!(run.outcome.as_str(), "committed" | "unchanged");
         Ok(Self {
-            last_slot: instant(history.last_slot(&planned.name)?.as_ref()),
-            last_success: instant(runs.iter().find(succeeded).and_then(|run| run.ended.as_ref())),
-            last_run: runs.into_iter().next(),
+            slot: instant(history.last_slot(&planned.name)?.as_ref()),
+            success: instant(runs.iter().find(succeeded).and_then(|run| run.ended.as_ref())),
+            run: runs.into_iter().next(),
         })
     }
 
     /// Whether the run of the last slot has no end.
     fn is_broken_off(&self, slot: Timestamp) -> bool {
-        self.last_run.as_ref().is_some_and(|run| {
+        self.run.as_ref().is_some_and(|run| {
             let began: Option<Timestamp> = run.started.parse().ok();
             run.ended.is_none() && began.is_some_and(|began| began >= slot)
         })
@@ -157,7 +158,8 @@ mod tests {
         let toml = format!("cron = '0 2 * * *'\ncatch_up = '{catch_up}'");
         let table: ScheduleTable = toml::from_str(&toml).unwrap();
         let schedule = table.check().unwrap();
-        Planned { name: "p".into(), file: "p.toml".into(), schedule, history: history.to_owned() }
+        let (file, history) = ("p.toml".into(), history.to_owned());
+        Planned { name: "p".into(), file, text: "".into(), schedule, history }
     }
 
     fn note(history: &History, started: &str, outcome: Option<&str>) {

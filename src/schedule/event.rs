@@ -59,7 +59,7 @@ impl Event {
     pub fn json(&self) -> String {
         let mut line = String::from("{");
         let head = [
-            ("time", Value::from(self.time.to_string())),
+            ("time", Value::from(format!("{:.3}", self.time))),
             ("level", self.level_name().into()),
             ("event", self.name.into()),
         ];
@@ -75,7 +75,7 @@ impl Event {
 impl fmt::Display for Event {
     /// As one line for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:7} {}", self.time, self.level_name(), self.name)?;
+        write!(f, "{:.3} {:7} {}", self.time, self.level_name(), self.name)?;
         for (key, value) in &self.fields {
             match value {
                 Value::String(text) if !text.contains(char::is_whitespace) => {
@@ -103,11 +103,11 @@ mod tests {
             .with("said", vec!["x", "y"]);
         assert_eq!(
             event.json(),
-            r#"{"time":"2026-11-23T02:00:00Z","level":"warning","event":"run_ended","pipeline":"a \"b\"\n","slot":"2026-11-23T02:00:00Z","said":["x","y"]}"#
+            r#"{"time":"2026-11-23T02:00:00.000Z","level":"warning","event":"run_ended","pipeline":"a \"b\"\n","slot":"2026-11-23T02:00:00Z","said":["x","y"]}"#
         );
         assert_eq!(
             event.to_string(),
-            r#"2026-11-23T02:00:00Z warning run_ended pipeline="a \"b\"\n" slot=2026-11-23T02:00:00Z said=["x","y"]"#
+            r#"2026-11-23T02:00:00.000Z warning run_ended pipeline="a \"b\"\n" slot=2026-11-23T02:00:00Z said=["x","y"]"#
         );
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// The pipeline files of a path: itself, or the `.toml` files of a folder, sorted.
@@ -13,12 +15,18 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// What is in a pipeline file, or what is wrong with it, as a line for people.
+pub fn text(file: &Path) -> Result<String, Vec<String>> {
+    std::fs::read_to_string(file)
+        .map_err(|e| vec![format!("{}: cannot be read: {e}", file.display())])
+}
+
 /// Files, and the `.toml` files of folders.
 #[derive(Debug)]
 pub(super) struct Files {
     given: Vec<PathBuf>,
-    /// Their content at the last look; none of those that cannot be read. (Times of change are too coarse, and pipeline
-    /// files are small.)
+    /// Digests of their content at the last look; none of those that cannot be read. (Times of change are too coarse, and
+    /// pipeline files are small.)
     seen: BTreeMap<PathBuf, Option<Vec<u8>>>,
 }
 
@@ -47,7 +55,7 @@ impl Files {
         }
         let mut changes = Vec::new();
         for path in &found {
-            let content = std::fs::read(path).ok();
+            let content = std::fs::read(path).ok().map(|content| Sha256::digest(content).to_vec());
             if self.seen.get(path) != Some(&content) {
                 self.seen.insert(path.clone(), content);
                 changes.push(Change::Written(path.clone()));

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::settings::{Mistake, Mistakes, Span};
 pub use event::{Event, Level};
-pub use files::files;
+pub use files::{files, text};
 pub use listen::Listen;
 pub use process::Ending;
 use rule::Rule;

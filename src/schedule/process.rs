@@ -6,8 +6,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 /// So long a run that was told to stop may take until it is killed. It loses nothing: runs go on where they stopped.
@@ -66,6 +67,8 @@ pub(super) struct Run {
     pub(super) program: PathBuf,
     /// The pipeline's.
     pub(super) file: PathBuf,
+    /// What is in the file, or was before there were mistakes in it: the process reads this in its place.
+    pub(super) text: SecretString,
     pub(super) slot: Timestamp,
     pub(super) timeout: Option<Duration>,
 }
@@ -88,6 +91,9 @@ impl Run {
                 return Ran { ending: Ending::Exit(6), said };
             }
         };
+        if let Some(stdin) = child.stdin.take() {
+            tokio::spawn(give(stdin, self.text.clone()));
+        }
         let listener = child.stderr.take().map(|stderr| tokio::spawn(last_lines(stderr)));
         let timeout = async {
             match self.timeout {
@@ -111,7 +117,11 @@ impl Run {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").arg(&self.file).arg("--slot").arg(self.slot.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("--from-stdin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         // A group of its own: Ctrl-C is for the service, which lets runs finish.
         #[cfg(unix)]
         command.process_group(0);
@@ -156,6 +166,11 @@ async fn ask_to_end(id: u32) {
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Without a shell it is killed when its time is over.
     let _ = shell.status().await;
+}
+
+/// A process that ends before it has read all has its reasons, which it tells itself.
+async fn give(mut to: ChildStdin, text: SecretString) {
+    let _ = to.write_all(text.expose_secret().as_bytes()).await;
 }
 
 async fn last_lines(from: impl AsyncRead + Unpin) -> Vec<String> {
@@ -203,6 +218,7 @@ mod tests {
         let run = Run {
             program,
             file: "nightly.toml".into(),
+            text: "name = 'nightly'".into(),
             slot: "2026-11-23T02:00:00Z".parse().unwrap(),
             timeout: timeout.map(Duration::from_millis),
         };
@@ -214,10 +230,11 @@ mod tests {
 
     #[tokio::test]
     async fn runs_end() {
-        let said = "run nightly.toml --slot 2026-11-23T02:00:00Z";
+        let said = "run nightly.toml --slot 2026-11-23T02:00:00Z --from-stdin";
         let stopped = Some(Ending::Stopped);
         for (script, timeout, told, lines, expected) in [
             ("echo $* >&2", None, None, &[said][..], Ending::Exit(0)),
+            ("cat >&2", None, None, &["name = 'nightly'"], Ending::Exit(0)),
             ("echo hidden; exit 9", None, None, &[], Ending::Exit(9)),
             ("kill -KILL $$", None, None, &[], Ending::Killed),
             ("exec sleep 600", Some(50), None, &[], Ending::TimedOut),
@@ -230,7 +247,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_lines_are_kept() {
-        let text: String = (0..100).map(|i| format!("{i}{}\n", "x".repeat(1000))).collect();
+        let text =
+            (0..100).fold(String::new(), |text, i| text + &format!("{i}{}\n", "x".repeat(1000)));
         let lines = last_lines(text.as_bytes()).await;
         assert_eq!((lines.len(), lines[0].chars().count()), (LINES, CHARACTERS));
         assert!(lines[0].starts_with("90x") && lines[9].starts_with("99x"), "{lines:?}");

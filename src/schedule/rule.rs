@@ -87,10 +87,8 @@ fn read(written: &str) -> Result<Vec<Cron>, String> {
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
     let fields: Vec<_> = written.split_whitespace().collect();
     if !matches!(fields.len(), 5 | 6) && !written.trim().starts_with('@') {
-        return Err(format!(
-            "`{written}` has {} fields, and cron expressions have 5 or 6",
-            fields.len()
-        ));
+        let count = fields.len();
+        return Err(format!("a cron expression has 5 or 6 fields, and `{written}` has {count}"));
     }
     let parse = |text: &str| {
         parser.parse(text).map_err(|e| format!("`{written}` is no cron expression: {}", plain(&e)))
@@ -144,16 +142,14 @@ fn numbers(field: &str) -> Option<Vec<u8>> {
 }
 
 fn time_zone(name: &str, mistakes: &mut Mistakes) -> Option<TimeZone> {
-    match TimeZone::get(name) {
-        Ok(zone) => Some(zone),
-        Err(_) => {
-            let known: Vec<_> = db().available().map(|zone| zone.to_string()).collect();
-            let hint = match nearest(name, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "name a zone of the IANA database, such as `America/New_York`".to_owned(),
-            };
-            mistakes.hinted("timezone", format!("there is no time zone `{name}`"), hint);
-            None
-        }
+    if let Ok(zone) = TimeZone::get(name) {
+        return Some(zone);
     }
+    let known: Vec<_> = db().available().map(|zone| zone.to_string()).collect();
+    let hint = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "name a zone of the IANA database, such as `America/New_York`".to_owned(),
+    };
+    mistakes.hinted("timezone", format!("there is no time zone `{name}`"), hint);
+    None
 }

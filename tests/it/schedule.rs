@@ -147,7 +147,8 @@ fn pipelines_run_and_files_are_read_again() {
     let mistakes = service.wait(&[("event", "mistakes".into())]);
     assert_eq!(mistakes["last_good_version_stays"], true);
     assert!(mistakes["file"].as_str().unwrap().ends_with("a.toml"));
-    service.of("a", "slot_due");
+    service.of("a", "run_started");
+    assert_eq!(service.of("a", "run_ended")["exit_code"], 0, "as it was when it was good");
     fs::write(file("a.toml"), pipeline("a", "cron = '0 0 1 1 *'")).unwrap();
     let changed = service.of("a", "pipeline_changed");
     assert!(changed["next_slot"].as_str().unwrap().ends_with("-01-01T00:00:00Z"), "{changed}");

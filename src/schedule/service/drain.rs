@@ -60,7 +60,7 @@ impl Service {
     /// the next start of the service takes them up.
     pub(super) async fn drain(&mut self, signals: &mut Signals) {
         self.stopping = true;
-        self.tell(self.info("stopping").with("running", self.running()));
+        self.tell(&self.info("stopping").with("running", self.running()));
         let clock = self.clock.clone();
         let mut until = later(clock.now(), self.options.grace);
         while self.running() > 0 {
@@ -77,7 +77,7 @@ impl Service {
                 () = signals.told() => until = Timestamp::MIN,
             }
         }
-        self.tell(self.info("stopped"));
+        self.tell(&self.info("stopped"));
     }
 
     fn stop_runs(&self) {

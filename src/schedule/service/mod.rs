@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 
 use super::agenda::{Decision, Start};
@@ -30,6 +31,8 @@ pub struct Planned {
     pub name: String,
     /// Its file.
     pub file: PathBuf,
+    /// What is in it, maybe secrets, too. It is run as it was when it was good.
+    pub text: SecretString,
     /// When it runs.
     pub schedule: Schedule,
     /// The folder of the history, which has its slots.
@@ -39,12 +42,15 @@ pub struct Planned {
 /// What a pipeline file says: a pipeline, if it has a schedule, or mistakes, a line each.
 pub type Loaded = Result<Option<Planned>, Vec<String>>;
 
+/// Tells what a pipeline file with a text says.
+pub type Load = Box<dyn Fn(&Path, &str) -> Loaded + Send>;
+
 /// How the service works.
 pub struct Options {
     /// Files, and folders of them.
     pub pipelines: Vec<PathBuf>,
-    /// Reads a pipeline file.
-    pub load: Box<dyn Fn(&Path) -> Loaded + Send>,
+    /// What reads pipeline files.
+    pub load: Load,
     /// Is told what happens.
     pub log: Box<dyn Fn(&Event) + Send>,
     /// So many runs may go on at the same time.
@@ -80,7 +86,7 @@ pub async fn serve(options: Options) -> Result<()> {
     service.begin = Begin::Appeared;
     service.publish();
     service.listen().await?;
-    service.tell(service.info("started").with("pipelines", service.entries.len()));
+    service.tell(&service.info("started").with("pipelines", service.entries.len()));
     while !service.step(&mut signals).await {
         service.reload();
         service.advance();
@@ -164,7 +170,7 @@ impl Service {
     async fn listen(&self) -> Result<()> {
         let Some(listen) = &self.options.listen else { return Ok(()) };
         let address = listen.serve(Arc::clone(&self.board), self.clock.clone()).await?;
-        self.tell(self.info("listening").with("address", address.to_string()));
+        self.tell(&self.info("listening").with("address", address.to_string()));
         Ok(())
     }
 
@@ -208,7 +214,9 @@ impl Service {
                 events.extend(entry.decided(decision, now));
             }
         }
-        events.into_iter().for_each(|event| self.tell(event));
+        for event in events {
+            self.tell(&event);
+        }
     }
 
     fn running(&self) -> usize {
@@ -237,7 +245,7 @@ impl Service {
                 let event = Event::new(now, Level::Info, "slot_taken_elsewhere")
                     .with("pipeline", entry.planned.name.as_str())
                     .at("slot", start.slot);
-                self.tell(event);
+                self.tell(&event);
             }
             Err(error) => self.cannot_take(file, start, &error, now),
         }
@@ -256,7 +264,7 @@ impl Service {
             entry.agenda.postpone(start, schedule, now);
         }
         let event = Event::new(now, Level::Error, "history_failed").with("pipeline", pipeline);
-        self.tell(event.at("slot", start.slot).with("message", error.to_string()));
+        self.tell(&event.at("slot", start.slot).with("message", error.to_string()));
     }
 
     fn run(&mut self, file: &Path, start: Start, now: Timestamp) {
@@ -266,6 +274,7 @@ impl Service {
         let run = Run {
             program: self.program.clone(),
             file: file.to_owned(),
+            text: entry.planned.text.clone(),
             slot: start.slot,
             timeout: entry.planned.schedule.timeout,
         };
@@ -273,7 +282,7 @@ impl Service {
             .with("pipeline", entry.planned.name.as_str())
             .at("slot", start.slot)
             .with("attempt", start.attempt);
-        self.tell(event);
+        self.tell(&event);
         let (end, file) = (self.end.clone(), file.to_owned());
         tokio::spawn(async move {
             let ran = run.perform(stopped).await;
@@ -296,7 +305,7 @@ impl Service {
             .with("attempt", going.attempt)
             .with("outcome", ran.ending.name())
             .with("exit_code", ran.ending.exit_code())
-            .with("seconds", last.seconds())
+            .with("seconds", (last.seconds() * 1000.0).round() / 1000.0)
             .with("said", Some(ran.said).filter(|said| level == Level::Error && !said.is_empty()));
         entry.record.ended(last);
         let retry = entry.agenda.ended(ran.ending, &entry.planned.schedule, now);
@@ -314,8 +323,10 @@ impl Service {
         if entry.gone {
             self.entries.remove(file);
         }
-        self.tell(ended);
-        retry.into_iter().for_each(|event| self.tell(event));
+        self.tell(&ended);
+        if let Some(event) = retry {
+            self.tell(&event);
+        }
     }
 
     /// Shows what is known now to who asks for health and metrics.
@@ -339,8 +350,8 @@ impl Service {
         Event::new(self.clock.now(), Level::Info, name)
     }
 
-    fn tell(&self, event: Event) {
-        (self.options.log)(&event);
+    fn tell(&self, event: &Event) {
+        (self.options.log)(event);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Entry, Event, Level, Planned, Service};
 use crate::schedule::between;
-use crate::schedule::files::Change;
+use crate::schedule::files::{Change, text};
 
 impl Service {
     /// Looks at the files, if the last look is some time ago.
@@ -44,7 +44,7 @@ impl Service {
             self.mistakes.remove(file);
             return;
         }
-        match (self.options.load)(file) {
+        match text(file).and_then(|text| (self.options.load)(file, &text)) {
             Ok(Some(planned)) => match self.namesake(&planned) {
                 Some(other) => {
                     let mistake =
@@ -75,22 +75,20 @@ impl Service {
         let now = self.clock.now();
         let file = planned.file.clone();
         self.mistakes.remove(&file);
-        let (name, failed) = match self.entries.get_mut(&file) {
-            Some(entry) => {
-                let (old, new) = (&entry.planned, &planned);
-                let same = old.name == new.name && old.schedule.rule == new.schedule.rule;
-                if !same || entry.gone {
-                    entry.agenda.settle(now);
-                }
-                (entry.planned, entry.gone) = (planned, false);
-                ("pipeline_changed", Ok(()))
+        let (mut name, mut failed) = ("pipeline_changed", Ok(()));
+        if let Some(entry) = self.entries.get_mut(&file) {
+            let (old, new) = (&entry.planned, &planned);
+            let same = old.name == new.name && old.schedule.rule == new.schedule.rule;
+            if !same || entry.gone {
+                entry.agenda.settle(now);
             }
-            None => {
-                let (entry, failed) = Entry::open(planned, now, self.begin);
-                self.entries.insert(file.clone(), entry);
-                ("pipeline_loaded", failed)
-            }
-        };
+            (entry.planned, entry.gone) = (planned, false);
+        } else {
+            let entry;
+            (entry, failed) = Entry::open(planned, now, self.begin);
+            self.entries.insert(file.clone(), entry);
+            name = "pipeline_loaded";
+        }
         let entry = &self.entries[&file];
         let event = Event::new(now, Level::Info, name)
             .with("pipeline", entry.planned.name.as_str())
@@ -101,8 +99,10 @@ impl Service {
                 .with("pipeline", entry.planned.name.as_str())
                 .with("message", error.to_string())
         });
-        self.tell(event);
-        failed.into_iter().for_each(|event| self.tell(event));
+        self.tell(&event);
+        if let Some(event) = failed {
+            self.tell(&event);
+        }
     }
 
     /// Tells mistakes, once.
@@ -116,7 +116,7 @@ impl Service {
             .with("mistakes", mistakes.clone())
             .with("last_good_version_stays", kept);
         self.mistakes.insert(file.to_owned(), mistakes);
-        self.tell(event);
+        self.tell(&event);
     }
 
     fn gone(&mut self, file: &Path) {
@@ -133,6 +133,6 @@ impl Service {
             self.entries.remove(file);
         }
         let event = self.info(why).with("pipeline", name);
-        self.tell(event.with("file", file.display().to_string()));
+        self.tell(&event.with("file", file.display().to_string()));
     }
 }
