@@ -74,7 +74,8 @@ pub enum Command {
     #[command(after_help = "Examples:
   kiln runs                       the latest
   kiln runs nightly               of one pipeline
-  kiln runs show 20261123T0200    what one did")]
+  kiln runs show 20261123T0200    what one did
+  kiln runs --table patient       which runs made its versions")]
     Runs(RunsArguments),
     /// Show what a run could not use.
     #[command(after_help = "Example: kiln rejects 20261123T0200 --format csv")]

@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+
 use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Complete;
@@ -14,6 +16,7 @@ use crate::pipeline::{
     AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
     unresolved_references,
 };
+use crate::query::Format;
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
@@ -160,6 +163,20 @@ pub(super) fn plain(text: &str) {
 pub(super) fn text(text: &str) -> Result<()> {
     let mut to = io::stdout().lock();
     to.write_all(text.as_bytes()).and_then(|()| to.flush()).map_err(|e| {
+        Error::new(ErrorKind::Output, format!("cannot write to standard output: {e}")).caused_by(e)
+    })
+}
+
+/// Rows on standard output.
+pub(super) fn rows(batch: &RecordBatch, format: Format) -> Result<()> {
+    if format == Format::Parquet {
+        let error = Error::new(ErrorKind::Usage, "`parquet` is written to a file only");
+        return Err(error.hint("choose `table`, `csv`, `ndjson` or `json`"));
+    }
+    let mut encoder = format.encoder(Box::new(io::stdout()), None);
+    let mut written = encoder.begin(&batch.schema()).and_then(|()| encoder.batch(batch));
+    written = written.and_then(|()| encoder.end()).and_then(|()| encoder.finish());
+    written.map_err(|e| {
         Error::new(ErrorKind::Output, format!("cannot write to standard output: {e}")).caused_by(e)
     })
 }

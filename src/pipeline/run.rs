@@ -51,7 +51,11 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
     feed.wait()?;
     let waited = started.elapsed();
     let staging = Warehouse::create_or_open(&pipeline.warehouse)?.begin(&run)?;
-    let environment = Environment { now, bases: feed.bases.clone() };
+    let environment = Environment {
+        now,
+        bases: feed.bases.clone(),
+        key_prefix: pipeline.source_name.as_deref().map(Into::into),
+    };
     let passed = on_threads(options.threads, || {
         stage(pipeline, options, &staging, &mut feed, &run, environment)
     })??;
@@ -107,7 +111,7 @@ fn check_worth(outcome: &Outcome, max: MaxRejects) -> Result<()> {
 /// What views can see of a run that begins at `now`: references below these bases, and below those that the manifests
 /// name, are to resources of the input.
 pub fn environment(now: Temporal, inputs: &Inputs, bases: &[String]) -> Environment {
-    Environment { now, bases: self::bases(inputs, bases) }
+    Environment { now, bases: self::bases(inputs, bases), key_prefix: None }
 }
 
 /// The bases of the input: those given, and those that its manifests name.

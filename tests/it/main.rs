@@ -19,6 +19,7 @@ mod loads;
 mod numbers;
 mod oracle;
 mod references;
+mod runs;
 mod rust_code;
 mod schemas;
 mod shared;
