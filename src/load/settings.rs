@@ -148,8 +148,14 @@ impl LoadTable {
         if self.store.is_some() && !is_url {
             mistakes.add("store", "`store` belongs to a path that begins with `s3://`");
         }
+        let store = self.store.clone().unwrap_or_default().at(folder);
+        if let Some(error) = is_url.then(|| objects::check(&path, &store)).and_then(Result::err) {
+            let path = if self.store.is_some() { "store" } else { "path" };
+            let (message, hint) = (error.message().to_owned(), error.remedy().map(str::to_owned));
+            mistakes.0.push(Mistake { path: path.to_owned(), message, hint });
+        }
         let path = if is_url { path } else { folder.join(path).to_string_lossy().into_owned() };
-        Some(Files { path, format: format?, store: self.store.clone().unwrap_or_default() })
+        Some(Files { path, format: format?, store })
     }
 
     fn target_path(&self, example: &str, mistakes: &mut Mistakes) -> Option<String> {
@@ -210,6 +216,8 @@ mod tests {
             ("to = \"files\"\npath = \"drop\"\nformat = \"csv\"", &[]),
             ("to = \"files\"\npath = \"drop\"\nstore = { region = \"x\" }", &["store"]),
             ("to = \"files\"\npath = \"s3://b/p\"\nstore = { region = \"x\" }", &[]),
+            ("to = \"files\"\npath = \"s3://b/p\"\nstore = { access_key_id = \"x\" }", &["store"]),
+            ("to = \"files\"\npath = \"s3://\"", &["path"]),
             ("to = \"files\"", &["path"]),
             ("to = \"oracle\"", &["to"]),
         ] {

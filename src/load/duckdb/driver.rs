@@ -144,9 +144,10 @@ fn ask(program: &Path, file: &Path, options: &[&str], script: &str) -> Result<St
     Err(refused(&String::from_utf8_lossy(&done.stderr)))
 }
 
-/// What DuckDB says: its first line. Values stand in those that follow, or behind a conversion error's colon.
+/// What DuckDB says: its first line. Errors of these kinds cite values.
 fn refused(said: &str) -> Error {
     let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
-    let line = if line.contains("Conversion Error") { "a value cannot be converted" } else { line };
+    let cites = ["Conversion Error", "Out of Range Error", "Constraint Error"];
+    let line = cites.into_iter().find(|kind| line.contains(kind)).unwrap_or(line);
     Error::new(ErrorKind::Output, format!("DuckDB cannot write the file: {}", line.trim()))
 }

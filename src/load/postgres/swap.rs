@@ -21,10 +21,11 @@ pub(super) struct Ready<'t> {
 
 /// How long a table that others read is waited for at a time: shorter than PostgreSQL's `deadlock_timeout`, so that none
 /// of them is ended for it, and all that come after it are held up for no longer.
-const LOCK_WAIT: Duration = Duration::from_millis(900);
+const LOCK_WAIT: Duration = Duration::from_millis(300);
 
-/// How often that is tried, once a second.
-const TRIES: u32 = 300;
+/// How long they are left alone between two tries, of which there are so many: eight minutes.
+const PAUSE: Duration = Duration::from_millis(500);
+const TRIES: u32 = 600;
 
 /// Puts the new content in place, and notes it.
 pub(super) async fn swap(
@@ -157,7 +158,7 @@ async fn lock(transaction: &Transaction<'_>, tables: &[String]) -> Result<()> {
         }
         let back = transaction.batch_execute("ROLLBACK TO SAVEPOINT kiln_lock").await;
         back.map_err(|e| failed("lock the tables", &e))?;
-        Clock::System.wait(Duration::from_secs(1)).await;
+        Clock::System.wait(PAUSE).await;
     }
     Err(Error::new(ErrorKind::TryLater, "others read the tables without a pause")
         .hint("end long queries on them and load again: what was copied is kept, and only swapped in then"))

@@ -9,6 +9,10 @@ use super::tables::Resources;
 use super::{load, perform, written};
 use crate::support::block_on;
 
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
 #[test]
 fn into_a_folder() {
     block_on(async {
@@ -36,8 +40,7 @@ fn into_a_folder() {
             let manifest: Value =
                 serde_json::from_slice(&fs::read(path.join("r1/manifest.json")).unwrap()).unwrap();
             let entry = &manifest["tables"][0];
-            let digest =
-                Sha256::digest(&file).iter().map(|b| format!("{b:02x}")).collect::<String>();
+            let digest = sha256(&file);
             assert_eq!((&manifest["run"], &entry["sha256"]), (&"r1".into(), &digest.into()));
             assert_eq!((&entry["rows"], &entry["bytes"]), (&2.into(), &file.len().into()));
             assert_eq!(entry["columns"][1]["comment"], "whose it is; it's a key");

@@ -4,7 +4,9 @@
 mod crash;
 mod drops;
 mod duckdb;
+mod object_store;
 mod postgres;
+mod program;
 mod refusals;
 mod server;
 mod tables;

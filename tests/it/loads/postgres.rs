@@ -160,7 +160,7 @@ fn what_hangs_on_tables_stays() {
         let mut tables = ["seen", "plain", "rows"].map(|name| Resources::new(folder.path(), name));
         let mut next = |amount| {
             tables.each_mut().map(|table| {
-                table.put("p", "r", &[amount]);
+                table.put("p", &format!("r{amount}"), &[amount]);
                 table.commit()
             })
         };

@@ -71,8 +71,11 @@ fn connections() {
         let url = database.server.url(&database.name);
         let closed = format!("postgresql://kiln:{PASSWORD}@127.0.0.1:1/d");
         let mut cases = vec![
-            (url.replace("kiln:", "nobody:"), Err("password authentication failed")),
-            (format!("{url}x"), Err("does not exist")),
+            (
+                format!("{}?sslmode=disable", url.replace("kiln:", "nobody:")),
+                Err("password authentication failed"),
+            ),
+            (format!("{url}x?sslmode=disable"), Err("does not exist")),
             (closed, Err("Connection refused")),
             (format!("postgresql://kiln:{PASSWORD}@host:many/d"), Err("not in the form of one")),
             (format!("{url}?sslmode=disable"), Ok(())),
@@ -153,7 +156,7 @@ fn values_that_cannot_be() {
             let counts = &report.tables[0].impossible;
             let counts: Vec<_> = counts.iter().map(|(c, n)| (c.as_str(), *n)).collect();
             assert_eq!(counts, [("day", 2), ("nested", 1), ("word", 1)]);
-            let rows = database.rows(&format!("SELECT * FROM {policy}.a ORDER BY 1")).await;
+            let rows = database.rows(&format!("SELECT * FROM \"{policy}\".a ORDER BY 1")).await;
             assert_eq!(rows[..2], expected);
             assert_eq!(rows[2..], ["3|∅|{\"text\": null}|∅", "4||{\"text\": \"w\"}|∅"]);
         }

@@ -105,7 +105,7 @@ pub(crate) fn columns() -> Vec<(&'static str, ArrayRef, &'static str, [&'static 
             "bytea",
             ["\\x00ff", "\\x"],
         ),
-        ("day", Arc::new(days), "date", ["2024-03-01", "0001-12-31 BC"]),
+        ("day", Arc::new(days), "date", ["2024-03-01", "0002-12-31 BC"]),
         (
             "wall",
             Arc::new(wall.clone()),
