@@ -27,3 +27,4 @@ mod support;
 mod synthea;
 mod synthea_counts;
 mod views;
+mod year;

@@ -1,0 +1,343 @@
+//! A year of nights: the population lives, the pipeline runs and is killed, and the tables follow.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::compare::{self, Rows};
+use super::draft::{Draft, bundle};
+use super::draws::Draws;
+use super::life::{LONGEST_OPEN, Life};
+use super::pipeline::Pipeline;
+use super::server::{Job, Server};
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) months: usize,
+    /// Increments after the full export of each month.
+    pub(super) increments: usize,
+    pub(super) patients: usize,
+    pub(super) kind: Kind,
+    /// In how many of a hundred nights the program is killed.
+    pub(super) crashes: usize,
+}
+
+/// What is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A group, whose roster is followed.
+    Group,
+    /// All patients.
+    Patients,
+    /// A group, all of it every night.
+    Full,
+}
+
+/// From one run to the next: 26 of them are a month.
+const BETWEEN_RUNS: SignedDuration = SignedDuration::from_hours(28);
+/// Files that a table may have: one for each increment of a month, and the full load's.
+const MOST_FILES: usize = 32;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) nights: usize,
+    /// Runs that were killed.
+    pub(super) crashes: usize,
+    /// Nights that ended with a killed run.
+    pub(super) abandoned: usize,
+    /// Nights whose tables were compared with the model.
+    pub(super) compared: usize,
+    /// Nights in which the server left something out, and said so.
+    pub(super) errors: usize,
+    /// Jobs that were begun, and lost with a killed run.
+    pub(super) orphans: usize,
+    pub(super) most_files: usize,
+}
+
+/// The year so far.
+struct Year {
+    plan: Plan,
+    server: Server,
+    life: Life,
+    draws: Draws,
+    pipeline: Pipeline,
+    /// Durable steps of a run, as far as is known.
+    steps: usize,
+    /// The first job that no run has used yet.
+    unused: usize,
+    /// `_since` of the next increment; none: everything.
+    since: Option<Timestamp>,
+    /// What the tables held after the last run of each month, by the run.
+    months: Vec<(String, BTreeMap<&'static str, Rows>)>,
+    account: Account,
+}
+
+/// Simulates it. Panics where the tables are not what they should be.
+pub(super) async fn simulate(plan: Plan) -> Account {
+    let mut year = Year::begin(plan).await;
+    for month in 0..year.plan.months {
+        for night in 0..=year.plan.increments {
+            year.night(month > 0 && night == 0).await;
+        }
+        year.end_of_month().await;
+    }
+    year.end().await;
+    year.account
+}
+
+impl Kind {
+    /// Settings of `[source.export]`.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Group => {
+                r#"group = "g"
+types = ["Patient", "Condition", "Observation"]
+since = "auto"
+since_overlap = "15m"
+new_members = "history"
+remove_departed = true
+accept_errors = true"#
+            }
+            Self::Patients => {
+                r#"level = "patient"
+since = "auto"
+since_overlap = "15m"
+accept_errors = true"#
+            }
+            Self::Full => r#"group = "g""#,
+        }
+    }
+}
+
+const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
+
+impl Year {
+    async fn begin(plan: Plan) -> Self {
+        let mut draws = Draws::new(plan.seed);
+        let years = i64::try_from(plan.months.div_ceil(12)).unwrap();
+        // Kiln refuses to ask for changes since a time to come: it all has happened by 2026.
+        let start = "2026-01-01T02:00:00Z".parse::<Timestamp>().unwrap();
+        let start = start - SignedDuration::from_hours(years * 366 * 24);
+        let server = Server::start(start, Some(draws.fork())).await;
+        let base = server.world().base.clone();
+        let mut life = Life::new(draws.fork(), &base);
+        life.begin(&mut server.world().population, plan.patients, start - BETWEEN_RUNS);
+        let pipeline = Pipeline::new(&base, plan.kind.settings());
+        Self {
+            plan,
+            server,
+            life,
+            draws,
+            pipeline,
+            steps: 60,
+            unused: 0,
+            since: None,
+            months: Vec::new(),
+            account: Account::default(),
+        }
+    }
+
+    /// Something happens, and the pipeline runs until it succeeds or is left for the next night.
+    async fn night(&mut self, full: bool) {
+        self.account.nights += 1;
+        self.a_day_goes_by();
+        if !full && self.since.is_some() && self.draws.percent(4) {
+            self.server.world().change = Some(left_out());
+        }
+        let crashes =
+            if self.draws.percent(self.plan.crashes) { 1 + self.draws.below(3) } else { 0 };
+        for _ in 0..crashes {
+            let step = self.draws.below(self.steps);
+            let killed = self.run(full, Some(step)).await;
+            if !killed {
+                // It has fewer steps.
+                self.steps = self.steps.min(step + step / 4 + 2);
+                return self.check(full).await;
+            }
+            self.account.crashes += 1;
+            self.steps = self.steps.max(step + 8);
+            if self.draws.percent(10) {
+                self.account.abandoned += 1;
+                return;
+            }
+        }
+        assert!(!self.run(full, None).await);
+        self.check(full).await;
+    }
+
+    /// The population lives until the next night.
+    fn a_day_goes_by(&mut self) {
+        let mut world = self.server.world();
+        let from = world.now;
+        let to = from + BETWEEN_RUNS;
+        self.life.go_on(&mut world.population, from, to);
+        world.now = to;
+        world.epoch += 1;
+    }
+
+    /// Says whether the run was killed; if not, it has succeeded.
+    async fn run(&mut self, full: bool, crash_at: Option<usize>) -> bool {
+        let arguments: &[&str] = if full { &["--full"] } else { &[] };
+        let ended = self.pipeline.run(arguments, crash_at).await;
+        let night = self.account.nights;
+        match ended.code {
+            Some(0) => false,
+            None if crash_at.is_some() => true,
+            code => panic!("night {night}, killed at {crash_at:?}: {code:?}\n{}", ended.said),
+        }
+    }
+
+    /// After a run that succeeded: what it asked, and what the tables have.
+    async fn check(&mut self, full: bool) {
+        let night = self.account.nights;
+        let jobs = {
+            let world = self.server.world();
+            assert_eq!(world.breaches, Vec::<String>::new(), "night {night}");
+            world.jobs[self.unused..].to_vec()
+        };
+        self.unused += jobs.len();
+        let used: Vec<_> = jobs.iter().filter(|job| job.polled > 0).collect();
+        self.account.orphans += jobs.len() - used.len();
+        assert!(self.account.orphans <= self.account.crashes, "night {night}: needless kick-offs");
+        let main = self.main(&used);
+        self.check_since(main, full);
+        if main.has_errors {
+            self.account.errors += 1;
+            return;
+        }
+        self.life.exported(main.kicked);
+        // Where a killed run was gone on with a day later, some of what it asked is older than the rest.
+        if used.iter().all(|job| job.epoch == main.epoch) {
+            let found = compare::found(&self.pipeline.warehouse()).await;
+            let what = format!("night {night}, seed {}", self.plan.seed);
+            compare::assert_equal(&found, &compare::expected(&main.state), &what);
+            self.account.compared += 1;
+        }
+    }
+
+    /// The only export of data that was waited for.
+    fn main<'j>(&self, used: &[&'j Job]) -> &'j Job {
+        let night = self.account.nights;
+        let count = |is: fn(&Job) -> bool| used.iter().filter(|job| is(job)).count();
+        let rosters = count(|job| job.asked.is_roster());
+        let histories = count(|job| job.asked.is_history());
+        assert!(rosters <= 1 && histories <= 1, "night {night}: {rosters} + {histories}");
+        let mut mains = used.iter().filter(|job| !job.asked.is_roster() && !job.asked.is_history());
+        let main = mains.next().unwrap_or_else(|| panic!("night {night}: nothing was exported"));
+        assert!(mains.next().is_none(), "night {night}: exported twice");
+        main
+    }
+
+    /// `_since` has gone on exactly once.
+    fn check_since(&mut self, main: &Job, full: bool) {
+        let night = self.account.nights;
+        let asked = main.asked.since;
+        if full {
+            assert_eq!(asked, None, "night {night}: a full export");
+        } else if asked.is_some() || self.since.is_none() {
+            assert_eq!(asked, self.since, "night {night}: `_since`");
+        } else {
+            // A full export of the night before was gone on with.
+            let began = main.epoch < self.server.world().epoch;
+            assert!(began, "night {night}: asked for everything");
+        }
+        if !main.has_errors && self.plan.kind != Kind::Full {
+            // `Date` has no fractions of a second.
+            let date = Timestamp::from_second(main.kicked.as_second()).unwrap();
+            self.since = Some(main.transaction_time.min(date) - OVERLAP);
+        }
+    }
+
+    async fn end_of_month(&mut self) {
+        let files = most_files(&self.pipeline.warehouse()).await;
+        self.account.most_files = self.account.most_files.max(files);
+        assert!(files <= MOST_FILES, "{files} files after night {}", self.account.nights);
+        let run = self.pipeline.report()["run"].as_str().unwrap().to_owned();
+        self.months.push((run, compare::found(&self.pipeline.warehouse()).await));
+    }
+
+    /// A last quiet night, then a load from scratch.
+    async fn end(&mut self) {
+        self.plan.crashes = 0;
+        self.server.world().change = None;
+        let nights = self.account.nights;
+        while self.account.compared == 0 || self.account.nights < nights + 2 {
+            self.quiet_night().await;
+        }
+        let scratch = Pipeline::new(&self.server.world().base, self.plan.kind.settings());
+        let loaded = scratch.run(&[], None).await;
+        assert_eq!(loaded.code, Some(0), "{}", loaded.said);
+        let nightly = compare::whole(&self.pipeline.warehouse()).await;
+        assert_eq!(nightly, compare::whole(&scratch.warehouse()).await);
+        let polled =
+            self.server.world().jobs.iter().filter(|job| job.polled > 0 && !job.deleted).count();
+        assert_eq!(polled, 0, "jobs that nobody told the server to forget");
+        self.check_months().await;
+    }
+
+    /// Nothing is left out or killed; what was seen late is seen now.
+    async fn quiet_night(&mut self) {
+        self.account.nights += 1;
+        self.a_day_goes_by();
+        assert!(!self.run(false, None).await);
+        self.check(false).await;
+    }
+
+    /// The tables as the last run of each month left them.
+    async fn check_months(&self) {
+        for (run, tables) in &self.months {
+            for (table, columns) in compare::TABLES {
+                let sql = format!("SELECT {columns} FROM {table}");
+                let answer = self.pipeline.query(&["--as-of", run, &sql]).await;
+                let mut rows: Rows = answer
+                    .lines()
+                    .skip(1)
+                    .map(|line| {
+                        let cells = line.split(',');
+                        cells
+                            .map(|cell| if cell.is_empty() { "∅" } else { cell }.to_owned())
+                            .collect()
+                    })
+                    .collect();
+                rows.sort();
+                assert_eq!(&rows, &tables[table], "{table} as of {run}");
+            }
+        }
+    }
+}
+
+/// The server loses a third of the lines, and says so.
+fn left_out() -> Box<dyn FnOnce(&mut Draft) + Send> {
+    Box::new(|draft| {
+        for part in &mut draft.output {
+            let mut place = 0;
+            part.lines.retain(|_| {
+                place += 1;
+                place % 3 != 1
+            });
+        }
+        draft.output.retain(|part| !part.lines.is_empty());
+        draft.deleted = vec![bundle(["Observation/never-was".to_owned()])];
+        let issue = json!([{ "severity": "error", "code": "exception", "diagnostics": "some are left out" }]);
+        draft.errors.push(json!({ "resourceType": "OperationOutcome", "issue": issue }));
+    })
+}
+
+/// The most files of a table's current version.
+async fn most_files(warehouse: &Path) -> usize {
+    let mut most = 0;
+    for (table, _) in compare::TABLES {
+        let folder = warehouse.join(table).canonicalize().unwrap();
+        let url = url::Url::from_directory_path(folder).unwrap();
+        let table = deltalake::open_table(url).await.unwrap();
+        most = most.max(table.get_file_uris().unwrap().count());
+    }
+    most
+}
+
+const _: () = assert!(LONGEST_OPEN.as_secs() < OVERLAP.as_secs());
