@@ -56,6 +56,8 @@ pub(super) struct Account {
     pub(super) errors: usize,
     /// Jobs that were begun, and lost with a killed run.
     pub(super) orphans: usize,
+    /// Runs that were killed when they had committed all.
+    pub(super) repeated: usize,
     pub(super) most_files: usize,
 }
 
@@ -204,33 +206,39 @@ impl Year {
         let used: Vec<_> = jobs.iter().filter(|job| job.polled > 0).collect();
         self.account.orphans += jobs.len() - used.len();
         assert!(self.account.orphans <= self.account.crashes, "night {night}: needless kick-offs");
-        let main = self.main(&used);
-        self.check_since(main, full);
-        if main.has_errors {
+        let mains = self.mains(&used);
+        for main in &mains {
+            self.check_since(main, full);
+        }
+        let last = mains[mains.len() - 1];
+        if last.has_errors {
             self.account.errors += 1;
             return;
         }
-        self.life.exported(main.kicked);
+        self.life.exported(last.kicked);
         // Where a killed run was gone on with a day later, some of what it asked is older than the rest.
-        if used.iter().all(|job| job.epoch == main.epoch) {
+        if used.iter().all(|job| job.epoch == last.epoch) {
             let found = compare::found(&self.pipeline.warehouse()).await;
             let what = format!("night {night}, seed {}", self.plan.seed);
-            compare::assert_equal(&found, &compare::expected(&main.state), &what);
+            compare::assert_equal(&found, &compare::expected(&last.state), &what);
             self.account.compared += 1;
         }
     }
 
-    /// The only export of data that was waited for.
-    fn main<'j>(&self, used: &[&'j Job]) -> &'j Job {
+    /// The exports of data that were waited for: one for each run that committed. A run that is killed when all is
+    /// committed may be one; that it was, `_since` of the next says.
+    fn mains<'j>(&mut self, used: &[&'j Job]) -> Vec<&'j Job> {
         let night = self.account.nights;
-        let count = |is: fn(&Job) -> bool| used.iter().filter(|job| is(job)).count();
-        let rosters = count(|job| job.asked.is_roster());
-        let histories = count(|job| job.asked.is_history());
-        assert!(rosters <= 1 && histories <= 1, "night {night}: {rosters} + {histories}");
-        let mut mains = used.iter().filter(|job| !job.asked.is_roster() && !job.asked.is_history());
-        let main = mains.next().unwrap_or_else(|| panic!("night {night}: nothing was exported"));
-        assert!(mains.next().is_none(), "night {night}: exported twice");
-        main
+        let of = |is: fn(&Job) -> bool| used.iter().copied().filter(|job| is(job)).collect();
+        let mains: Vec<_> = of(|job| !job.asked.is_roster() && !job.asked.is_history());
+        let (rosters, histories): (Vec<_>, Vec<_>) =
+            (of(|j| j.asked.is_roster()), of(|j| j.asked.is_history()));
+        assert!(!mains.is_empty(), "night {night}: nothing was exported");
+        self.account.repeated += mains.len() - 1;
+        let runs = [mains.len(), rosters.len(), histories.len()];
+        assert!(runs.iter().all(|count| *count <= mains.len()), "night {night}: {runs:?}");
+        assert!(self.account.repeated <= self.account.crashes, "night {night}: needless exports");
+        mains
     }
 
     /// `_since` has gone on exactly once.
