@@ -98,7 +98,7 @@ pub(crate) fn each_block(file: &Path, block: &mut Block, mut each: impl FnMut(&B
 
 /// Sends a file through views on this thread; gives their batches, of which each block makes one.
 pub(crate) fn flatten(file: &Path, views: &[&View]) -> Vec<Vec<RecordBatch>> {
-    let environment = Environment { now: moment().0, bases: vec![] };
+    let environment = Environment { now: moment().0, bases: vec![], key_prefix: None };
     let mut flatteners: Vec<_> =
         views.iter().map(|view| Flattener::new(view, false, environment.clone())).collect();
     let mut parser = Parser::new(&Options::default());

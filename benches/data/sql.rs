@@ -40,7 +40,7 @@ pub(crate) fn make_warehouse(
     let max_rejects = MaxRejects::Count(0);
     let pipeline = Pipeline { max_rejects, ..Pipeline::new("bench", source, views, folder) };
     let progress = Progress::default();
-    let options = RunOptions { threads, progress: &progress, run: None };
+    let options = RunOptions::new(threads, &progress);
     let done = runtime().block_on(pipeline::run(&pipeline, &options));
     match done.map_err(|e| e.to_string())?.refused {
         None => Ok(()),

@@ -74,7 +74,8 @@ pub enum Command {
     #[command(after_help = "Examples:
   kiln runs                       the latest
   kiln runs nightly               of one pipeline
-  kiln runs show 20261123T0200    what one did")]
+  kiln runs show 20261123T0200    what one did
+  kiln runs --table patient       which runs made its versions")]
     Runs(RunsArguments),
     /// Show what a run could not use.
     #[command(after_help = "Example: kiln rejects 20261123T0200 --format csv")]
@@ -101,7 +102,7 @@ pub enum Command {
 }
 
 /// How many threads.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Threads {
     /// Threads; by default one for each core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -117,13 +118,16 @@ impl Threads {
 }
 
 /// `kiln run`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArguments {
     /// The pipeline file.
     pub pipeline: PathBuf,
     /// Also write the report of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Ask the server for everything, where the pipeline would ask for what has changed.
+    #[arg(long)]
+    pub full: bool,
     /// The slot of the schedule that this run is for; `kiln schedule` gives it.
     #[arg(long, value_name = "INSTANT", hide = true)]
     pub slot: Option<String>,
@@ -179,7 +183,8 @@ pub struct QueryArguments {
     /// The folder of the tables.
     #[arg(long, value_name = "DIR", default_value = "warehouse")]
     pub warehouse: PathBuf,
-    /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23`, `2026-11-23T02:00:00Z`.
+    /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23` (the end of that day,
+    /// UTC), `2026-11-23T02:00:00Z`.
     #[arg(long, value_name = "RUN|TIME")]
     pub as_of: Option<String>,
     /// How results are written.
@@ -225,8 +230,8 @@ pub struct DataArguments {
     /// End with code 5 if there are errors in the data; notes do not count.
     #[arg(long, requires = "sources")]
     pub strict: bool,
-    /// How the findings are written.
-    #[arg(long, value_enum, default_value = "table", requires = "sources")]
+    /// How the findings, or the plans of pipelines, are written.
+    #[arg(long, value_enum, default_value = "table")]
     pub format: AuditFormat,
     /// How many threads.
     #[command(flatten)]

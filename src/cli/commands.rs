@@ -18,11 +18,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
-    self, Audit, Finding, FindingList, Flow, Pipeline, Progress, RunOptions, TableOutput, TextTable,
+    self, Audit, Care, Finding, FindingList, Flow, Pipeline, Plan, Progress, RunOptions,
+    TableOutput, TextTable,
 };
 use crate::query::{Engine, Format, Output, write};
 use crate::sample::Sample;
-use crate::warehouse::{ParquetOptions, TableWriter};
+use crate::warehouse::{AsOf, ParquetOptions, TableWriter, Warehouse};
 
 /// Runs one command.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -55,7 +56,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn demo(threads: Threads) -> Result<()> {
     let loaded = Pipeline::parse(pipeline::DEMO, "demo.toml", "demo", Path::new("."));
-    execute(&accept(loaded)?, threads, None)?;
+    let run = RunArguments { threads, ..RunArguments::default() };
+    execute(&accept(loaded)?, &run)?;
     report::hint(
         "the tables stay: `kiln query --warehouse kiln-demo/warehouse` asks them anything",
     );
@@ -64,11 +66,18 @@ fn demo(threads: Threads) -> Result<()> {
 
 fn run_pipeline(arguments: &RunArguments) -> Result<()> {
     let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
-    execute(&pipeline, arguments.threads, arguments.report.as_deref())
+    execute(&pipeline, arguments)
 }
 
-fn rebuild(_arguments: &RebuildArguments) -> Result<()> {
-    todo!()
+fn rebuild(arguments: &RebuildArguments) -> Result<()> {
+    let pipeline = accept(Pipeline::load(&arguments.pipeline))?;
+    let progress = Progress::default();
+    let options = RunOptions::new(arguments.threads.count(), &progress);
+    let watch = Watch::start(&pipeline.name);
+    let work = pipeline::rebuild(pipeline, &arguments.tables, &options);
+    let done = watch.over(&progress, || block_on(work))?;
+    done.iter().for_each(|done| report::run(&done.report));
+    done.into_iter().find_map(|done| done.refused).map_or(Ok(()), Err)
 }
 
 /// Shows what was found; errors end the command.
@@ -89,18 +98,22 @@ fn refuse(findings: &[Finding]) -> Error {
     pipeline::refuse(findings.iter().filter(|f| f.is_error()).count())
 }
 
-fn execute(pipeline: &Pipeline, threads: Threads, report_file: Option<&Path>) -> Result<()> {
+fn execute(pipeline: &Pipeline, arguments: &RunArguments) -> Result<()> {
     let mistakes = block_on(pipeline.check_queries())?;
     mistakes.iter().for_each(report::error);
     if !mistakes.is_empty() {
         return Err(pipeline::refuse(mistakes.len()));
     }
     let progress = Progress::default();
-    let options = RunOptions { threads: threads.count(), progress: &progress, run: None };
+    let options = RunOptions {
+        full: arguments.full,
+        slot: arguments.slot.clone(),
+        ..RunOptions::new(arguments.threads.count(), &progress)
+    };
     let watch = Watch::start(&pipeline.name);
     let done = watch.over(&progress, || block_on(pipeline::run(pipeline, &options)))?;
     report::run(&done.report);
-    if let Some(path) = report_file {
+    if let Some(path) = &arguments.report {
         let json = serde_json::to_vec_pretty(&done.report).expect("a report is plain data");
         fs::write(path, json).map_err(|e| Error::io(ErrorKind::Output, "write", path, e))?;
     }
@@ -146,6 +159,7 @@ fn flatten(arguments: &FlattenArguments) -> Result<()> {
     let flow = Flow {
         views: &views,
         origin: None,
+        care: Care::default(),
         environment: pipeline::environment(pipeline::moment().0, &inputs, &arguments.base),
         input: &input,
         threads,
@@ -220,7 +234,10 @@ fn file_output(folder: &Path, format: TableFormat, view: &View) -> Result<TableO
 }
 
 async fn query(arguments: QueryArguments) -> Result<()> {
-    let engine = Engine::open(&arguments.warehouse).await?;
+    let engine = match &arguments.as_of {
+        Some(then) => past(&arguments.warehouse, then).await?,
+        None => Engine::open(&arguments.warehouse).await?,
+    };
     let sql = match (arguments.sql, arguments.file) {
         (Some(sql), _) => sql,
         (None, Some(file)) => {
@@ -241,6 +258,13 @@ async fn query(arguments: QueryArguments) -> Result<()> {
     write(engine.run(&sql)?, arguments.format, to).await.map(|_| ())
 }
 
+/// The tables as a run left them, or as they were at a time.
+async fn past(warehouse: &Path, then: &str) -> Result<Engine> {
+    let then = AsOf::parse(then)?;
+    let versions = Warehouse::open(warehouse)?.versions_as_of(&then).await?;
+    Engine::open_versions(warehouse, &versions).await
+}
+
 fn check(arguments: &CheckArguments) -> Result<()> {
     let definitions = check_definitions(arguments);
     if arguments.data.sources.is_empty() {
@@ -258,11 +282,11 @@ fn check(arguments: &CheckArguments) -> Result<()> {
 }
 
 fn check_definitions(arguments: &CheckArguments) -> Result<()> {
-    let (mut findings, mut mistakes) = (Vec::new(), 0);
+    let (mut findings, mut plans, mut mistakes) = (Vec::new(), Vec::new(), 0);
     for file in &arguments.files {
         let seen = findings.len();
         if file.extension().is_some_and(|e| e == "toml") {
-            mistakes += check_pipeline(file, &mut findings)?;
+            mistakes += check_pipeline(file, &mut findings, &mut plans)?;
         } else {
             pipeline::load_file(file, &mut findings);
         }
@@ -273,8 +297,14 @@ fn check_definitions(arguments: &CheckArguments) -> Result<()> {
         return Err(pipeline::refuse(mistakes));
     }
     match (arguments.files.len(), arguments.data.format) {
-        (0, _) | (_, AuditFormat::Json) => Ok(()),
-        (files, _) => report::checked(files, findings.len()),
+        (0, _) => Ok(()),
+        // One JSON document: the data's, if it is looked at.
+        (_, AuditFormat::Json) if arguments.data.sources.is_empty() => report::json(&plans),
+        (_, AuditFormat::Json) => Ok(()),
+        (files, AuditFormat::Table) => {
+            report::plans(&plans)?;
+            report::checked(files, findings.len())
+        }
     }
 }
 
@@ -300,14 +330,20 @@ fn audit(arguments: &DataArguments) -> Result<()> {
     }
 }
 
-/// Gives the number of wrong queries, which are shown here: they can be planned only if all else is right.
-fn check_pipeline(file: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
+/// Gives the number of wrong statements, which are shown here: they can be planned only if all else is right.
+fn check_pipeline(
+    file: &Path,
+    findings: &mut Vec<Finding>,
+    plans: &mut Vec<Plan>,
+) -> Result<usize> {
     match Pipeline::load(file) {
         Ok((pipeline, warnings)) => {
             findings.extend(warnings);
-            let mistakes = block_on(pipeline.check_queries())?;
-            let count = mistakes.len();
-            for mistake in mistakes {
+            findings.extend(pipeline.unset_variables(&file.display().to_string()));
+            let planned = block_on(pipeline.plan())?;
+            plans.push(pipeline.describe(&planned));
+            let count = planned.mistakes.len();
+            for mistake in planned.mistakes {
                 report::error(&mistake.within("file", file.display()));
             }
             Ok(count)

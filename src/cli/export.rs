@@ -17,7 +17,7 @@ use crate::export::{
     ExportTable, KickOff, Level, Mistake, PatientList, Secret, Settings, Span, conformance, keygen,
 };
 use crate::flatten::Severity;
-use crate::pipeline::{Pipeline, Progress, Source, check_types};
+use crate::pipeline::{Pipeline, Progress, check_types, next_export};
 
 /// Performs an export into a folder, or says what it would do.
 pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
@@ -87,6 +87,7 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
     if !arguments.from.contains("://") {
         return of_pipeline(arguments);
     }
+    check_client(&arguments.sign_in)?;
     let request = ExportRequest::from_url(&arguments.from).map_err(|m| refused(&m))?;
     let table = table(arguments, request);
     for problem in check_types(&table.types) {
@@ -104,19 +105,35 @@ fn settings(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> 
     Ok((resolved.settings, arguments.out.clone()))
 }
 
+/// A client's id alone signs nobody in.
+fn check_client(given: &SignInArguments) -> Result<()> {
+    let proofs = given.key.is_some()
+        || given.secret.is_some()
+        || given.key_env.is_some()
+        || given.secret_env.is_some();
+    if given.client_id.is_none() || proofs {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "`--client-id` alone signs nobody in")
+        .hint("add `--key` or `--key-env` (SMART), or `--secret` or `--secret-env` (Basic)"))
+}
+
 fn of_pipeline(arguments: &ExportArguments) -> Result<(Settings, Option<PathBuf>)> {
     let path = Path::new(&arguments.from);
+    let ExportArguments { what, sign_in, how, .. } = arguments;
+    let flags = [what.given(), sign_in.given(), how.given()].concat();
+    if !flags.is_empty() {
+        let message = format!("`{}` says itself what is exported, and how", path.display());
+        return Err(Error::new(ErrorKind::Usage, message)
+            .hint(format!("leave out {}, or change the pipeline", flags.join(", "))));
+    }
     let pipeline = accept(Pipeline::load(path))?;
-    let Source::Export(source) = pipeline.source else {
+    let Some((settings, folder)) = block_on(next_export(&pipeline))? else {
         let message = format!("the source of `{}` is no export", path.display());
         let hint = "name the url of a server, or a pipeline with `[source.export]`";
         return Err(Error::new(ErrorKind::Usage, message).hint(hint));
     };
-    let folder = match &arguments.out {
-        Some(out) => out.clone(),
-        None => source.current_folder(Timestamp::now())?,
-    };
-    Ok((source.settings, Some(folder)))
+    Ok((settings, Some(arguments.out.clone().unwrap_or(folder))))
 }
 
 /// The flags as a table of a pipeline; where the url says something too, the flag counts.

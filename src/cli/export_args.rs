@@ -246,3 +246,132 @@ fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
+
+/// Which flags were given.
+fn given<const N: usize>(flags: [(bool, &'static str); N]) -> Vec<&'static str> {
+    flags.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect()
+}
+
+impl WhatArguments {
+    /// The flags that were given, for refusals.
+    pub fn given(&self) -> Vec<&'static str> {
+        let Self {
+            level,
+            group,
+            group_name,
+            group_identifier,
+            types,
+            type_filters,
+            since,
+            until,
+            elements,
+            patients,
+            patients_file,
+            include_associated_data,
+            organize_output_by,
+            output_format,
+            allow_partial_manifests,
+            lenient,
+            separate_status,
+            parameters,
+        } = self;
+        given([
+            (level.is_some(), "--level"),
+            (group.is_some(), "--group"),
+            (group_name.is_some(), "--group-name"),
+            (group_identifier.is_some(), "--group-identifier"),
+            (!types.is_empty(), "--type"),
+            (!type_filters.is_empty(), "--type-filter"),
+            (since.is_some(), "--since"),
+            (until.is_some(), "--until"),
+            (!elements.is_empty(), "--elements"),
+            (!patients.is_empty(), "--patient"),
+            (patients_file.is_some(), "--patients-file"),
+            (!include_associated_data.is_empty(), "--include-associated-data"),
+            (organize_output_by.is_some(), "--organize-output-by"),
+            (output_format.is_some(), "--output-format"),
+            (*allow_partial_manifests, "--allow-partial-manifests"),
+            (*lenient, "--lenient"),
+            (*separate_status, "--separate-status"),
+            (!parameters.is_empty(), "--parameter"),
+        ])
+    }
+}
+
+impl SignInArguments {
+    /// The flags that were given, for refusals.
+    pub fn given(&self) -> Vec<&'static str> {
+        let Self {
+            client_id,
+            key,
+            key_env,
+            key_id,
+            algorithm,
+            secret,
+            secret_env,
+            token,
+            token_env,
+            token_url,
+            scopes,
+            headers,
+        } = self;
+        given([
+            (client_id.is_some(), "--client-id"),
+            (key.is_some(), "--key"),
+            (key_env.is_some(), "--key-env"),
+            (key_id.is_some(), "--key-id"),
+            (algorithm.is_some(), "--algorithm"),
+            (secret.is_some(), "--secret"),
+            (secret_env.is_some(), "--secret-env"),
+            (token.is_some(), "--token"),
+            (token_env.is_some(), "--token-env"),
+            (token_url.is_some(), "--token-url"),
+            (!scopes.is_empty(), "--scope"),
+            (!headers.is_empty(), "--header-env"),
+        ])
+    }
+}
+
+impl HowArguments {
+    /// The flags that were given, for refusals.
+    pub fn given(&self) -> Vec<&'static str> {
+        let Self {
+            vendor,
+            kickoff,
+            max_wait,
+            poll_min,
+            poll_max,
+            attempts,
+            timeout,
+            parallel,
+            compress,
+            part_mib,
+            accept_counts,
+            attachments,
+            inline_attachments,
+            accept_errors,
+            restart_lost_job,
+            keep_job,
+            allow_http,
+        } = self;
+        given([
+            (vendor.is_some(), "--vendor"),
+            (kickoff.is_some(), "--kickoff"),
+            (max_wait.is_some(), "--max-wait"),
+            (poll_min.is_some(), "--poll-min"),
+            (poll_max.is_some(), "--poll-max"),
+            (attempts.is_some(), "--attempts"),
+            (timeout.is_some(), "--timeout"),
+            (parallel.is_some(), "--parallel"),
+            (*compress, "--compress"),
+            (part_mib.is_some(), "--part-mib"),
+            (*accept_counts, "--accept-counts"),
+            (!attachments.is_empty(), "--attachments"),
+            (*inline_attachments > 0, "--inline-attachments"),
+            (*accept_errors, "--accept-errors"),
+            (*restart_lost_job, "--restart-lost-job"),
+            (*keep_job, "--keep-job"),
+            (*allow_http, "--allow-http"),
+        ])
+    }
+}

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::Result;
+use super::commands::block_on;
+use super::report;
+use crate::error::{Error, ErrorKind, Result};
+use crate::settings::Span;
+use crate::warehouse::{ParquetOptions, Warehouse};
 
 /// `kiln optimize`
 #[derive(Debug, Args)]
@@ -36,11 +40,20 @@ pub struct VacuumArguments {
 }
 
 /// Merges small files and sorts rows.
-pub(super) fn optimize(_arguments: &OptimizeArguments) -> Result<()> {
-    todo!()
+pub(super) fn optimize(arguments: &OptimizeArguments) -> Result<()> {
+    let warehouse = Warehouse::open(&arguments.warehouse)?;
+    let options = ParquetOptions::default();
+    let done = block_on(warehouse.optimize(&arguments.tables, &arguments.sort, &options))?;
+    report::optimized(&done)
 }
 
 /// Removes files that are not needed.
-pub(super) fn vacuum(_arguments: &VacuumArguments) -> Result<()> {
-    todo!()
+pub(super) fn vacuum(arguments: &VacuumArguments) -> Result<()> {
+    let warehouse = Warehouse::open(&arguments.warehouse)?;
+    let keep = Span(arguments.keep.clone()).duration().ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("`{}` is no span of time", arguments.keep))
+            .hint("write `--keep 30d` or `--keep 12h`; `--keep 0s` keeps only what is current")
+    })?;
+    let removed = block_on(warehouse.vacuum(&arguments.tables, keep, arguments.dry_run))?;
+    report::vacuumed(&removed, arguments.dry_run)
 }

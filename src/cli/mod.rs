@@ -1,5 +1,6 @@
 //! The command line: arguments in, one short function a subcommand, an exit code out.
 
+mod account;
 mod args;
 mod commands;
 mod ddl;

@@ -5,14 +5,19 @@ use std::fmt::{self, Write};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+
 use super::args::AuditFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Complete;
 use crate::flatten::{Severity, View};
+use crate::load::LoadReport;
 use crate::pipeline::{
-    AuditFinding, AuditReport, Finding, Outcome, RunReport, UnresolvedReferences,
+    AuditFinding, AuditReport, Finding, Outcome, Plan, RunReport, UnresolvedReferences,
     unresolved_references,
 };
+use crate::query::Format;
+use crate::warehouse::{Optimized, Removed};
 
 /// An error, its places and what to do about it.
 pub(super) fn error(error: &Error) {
@@ -49,6 +54,14 @@ pub(super) fn findings(findings: &[Finding]) {
     }
 }
 
+/// A finding as one line, for logs: where, what, and what to do about it.
+pub(super) fn finding_line(finding: &Finding) -> String {
+    let Finding { file, problem, .. } = finding;
+    let path = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+    format!("{file}{path}: {}{hint}", problem.message).replace('\n', " ")
+}
+
 fn finding_text(finding: &Finding) -> String {
     let problem = &finding.problem;
     let severity = match problem.severity {
@@ -69,6 +82,29 @@ fn finding_text(finding: &Finding) -> String {
         let _ = writeln!(text, "  hint: {hint}");
     }
     text
+}
+
+/// What pipelines will do.
+pub(super) fn plans(plans: &[Plan]) -> Result<()> {
+    plans.iter().try_for_each(|plan| text(&format!("{plan}\n")))
+}
+
+/// What loads did.
+pub(super) fn loads(reports: &[LoadReport]) {
+    for report in reports {
+        note(format_args!("{}:", report.name));
+        for table in &report.tables {
+            let rows = match table.rows {
+                0 => "nothing new".to_owned(),
+                rows => many(rows, "row"),
+            };
+            note(format_args!("  {} version {}: {rows}", table.table, table.version));
+            for (column, count) in &table.impossible {
+                let values = many(*count, "value");
+                note(format_args!("    {column}: {values} changed that the target cannot hold"));
+            }
+        }
+    }
 }
 
 /// That a check found nothing to refuse.
@@ -145,6 +181,20 @@ pub(super) fn text(text: &str) -> Result<()> {
     })
 }
 
+/// Rows on standard output.
+pub(super) fn rows(batch: &RecordBatch, format: Format) -> Result<()> {
+    if format == Format::Parquet {
+        let error = Error::new(ErrorKind::Usage, "`parquet` is written to a file only");
+        return Err(error.hint("choose `table`, `csv`, `ndjson` or `json`"));
+    }
+    let mut encoder = format.encoder(Box::new(io::stdout()), None);
+    let mut written = encoder.begin(&batch.schema()).and_then(|()| encoder.batch(batch));
+    written = written.and_then(|()| encoder.end()).and_then(|()| encoder.finish());
+    written.map_err(|e| {
+        Error::new(ErrorKind::Output, format!("cannot write to standard output: {e}")).caused_by(e)
+    })
+}
+
 /// The heading of a query's result.
 pub(super) fn heading(name: &str) -> Result<()> {
     text(&format!("\n{name}\n"))
@@ -189,6 +239,43 @@ pub(super) fn keys_made(kid: &str, private: &Path, public: &Path) -> Result<()> 
     text(&format!("key {kid}\nprivate: {private} (keep it)\npublic:  {public} (register it)\n"))
 }
 
+/// What `kiln optimize` made of tables.
+pub(super) fn optimized(tables: &[Optimized]) -> Result<()> {
+    let lines = tables.iter().map(|done| {
+        let before = stored(done.files_before, done.bytes_before);
+        match done.version {
+            Some(_) => {
+                let after = stored(done.files_after, done.bytes_after);
+                format!("{}: {before} → {after}\n", done.table)
+            }
+            None => format!("{}: {before}, nothing to do\n", done.table),
+        }
+    });
+    text(&lines.collect::<String>())
+}
+
+/// What `kiln vacuum` removed; the files only where they are still there.
+pub(super) fn vacuumed(removed: &[Removed], dry_run: bool) -> Result<()> {
+    let mut account = String::new();
+    for of_table in removed {
+        let what = of_table.table.as_deref().unwrap_or("left by runs that were killed");
+        let done = if dry_run { "would be removed" } else { "removed" };
+        let files = stored(of_table.files.len(), of_table.bytes);
+        let _ = writeln!(account, "{what}: {files} {done}");
+        for path in of_table.files.iter().filter(|_| dry_run) {
+            let _ = writeln!(account, "  {}", path.display());
+        }
+    }
+    if removed.is_empty() {
+        account.push_str("nothing to remove\n");
+    }
+    text(&account)
+}
+
+fn stored(files: usize, bytes: u64) -> String {
+    format!("{}, {:.1} MB", many(files as u64, "file"), bytes as f64 / 1e6)
+}
+
 /// A report as JSON.
 pub(super) fn json(report: &impl serde::Serialize) -> Result<()> {
     let json = serde_json::to_string_pretty(report).expect("a report is plain data");
@@ -218,6 +305,10 @@ pub(super) fn run(report: &RunReport) {
         ));
     }
     note(format_args!("{}", tables(report).trim_end()));
+    for model in &report.models {
+        let rows = many(model.rows, "row");
+        note(format_args!("  {}: {rows} made in {:.2} s", model.table, model.seconds));
+    }
     for stage in &report.stages {
         match stage.mb_per_second {
             Some(rate) => note(format_args!(

@@ -41,4 +41,4 @@ pub use settings::{
     Settings,
 };
 pub use standing::Standing;
-pub use state::{ExportState, StoredFile};
+pub use state::{ExportState, StoredFile, identity};

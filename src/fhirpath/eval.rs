@@ -1,8 +1,9 @@
 //! Runs an expression over one resource.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use bumpalo::collections::Vec as ArenaVec;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use simd_json::{Node, StaticNode};
 
 use super::compare::lacks_value;
@@ -47,6 +48,8 @@ pub struct Environment {
     /// Base urls of the export's server, as [`crate::fhir::base`] writes them: absolute references below them are to
     /// its resources.
     pub bases: Vec<String>,
+    /// The name of the source, if it has one: keys begin with it, so that those of two sources never mix.
+    pub key_prefix: Option<Arc<str>>,
 }
 
 /// What an expression can see besides its focus.
@@ -99,6 +102,15 @@ impl<'a> Context<'a> {
     pub fn on(&self, focus: Item<'a>, row_index: usize, trie: Option<&'a Trie>) -> Self {
         let captured = trie.and_then(|trie| trie.walk(focus, self.doc));
         Self { focus, captured, row_index: row_index as i64, ..*self }
+    }
+
+    /// The key of the resource with this id.
+    pub fn key(&self, id: &'a str) -> &'a str {
+        let Some(prefix) = self.environment.key_prefix.as_deref() else { return id };
+        let room = prefix.len() + 1 + id.len();
+        let mut key = ArenaString::with_capacity_in(room, self.doc.arena);
+        [prefix, "/", id].into_iter().for_each(|part| key.push_str(part));
+        key.into_bump_str()
     }
 
     /// Puts one item into the arena.

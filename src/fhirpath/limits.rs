@@ -108,7 +108,7 @@ mod tests {
         let raw = patient.as_bytes();
         let doc = Document::new(&tape.0, 0, raw, base, &arena);
         let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-        let environment = Environment { now, bases: Vec::new() };
+        let environment = Environment { now, bases: Vec::new(), key_prefix: None };
         let unresolved = Unresolved::default();
         let cx = Context::new(&doc, of, &environment, &unresolved);
         expr.eval(cx.focus, &cx).map(<[_]>::len).map_err(|e| e.message)

@@ -32,7 +32,7 @@ impl Unresolved {
     }
 }
 
-/// The key of each Reference's target, as `getResourceKey()` gives it there: its id.
+/// The key of each Reference's target, as `getResourceKey()` gives it there.
 pub(super) fn keys<'a>(
     references: Collection<'a>,
     wanted: Option<Type>,
@@ -55,8 +55,8 @@ pub(super) fn key_of<'a>(
     cx: &Context<'a>,
 ) -> Option<&'a str> {
     let literal = cx.doc.child(reference.at, "reference").and_then(|r| cx.doc.text(r));
-    match literal.map_or(Err(Unresolvable::NotLiteral), |r| key(r, wanted, cx)) {
-        Ok(key) => key,
+    match literal.map_or(Err(Unresolvable::NotLiteral), |r| id_of(r, wanted, cx)) {
+        Ok(id) => id.map(|id| cx.key(id)),
         Err(reason) => {
             cx.unresolved.add(place, reason);
             None
@@ -65,7 +65,7 @@ pub(super) fn key_of<'a>(
 }
 
 /// The id that a literal reference names; nothing if it is of another type than wanted.
-fn key<'a>(
+fn id_of<'a>(
     reference: &'a str,
     wanted: Option<Type>,
     cx: &Context<'a>,

@@ -388,8 +388,8 @@ impl Expr {
                 // The only value of an array, which no id is, does not follow its key.
                 let id =
                     id.filter(|id| matches!(cx.doc.nodes[id.at as usize - 1], Node::String(_)));
-                let text = id.and_then(|id| cx.doc.text(id.at));
-                Some(text.map_or(Ready::Nothing, Ready::Text))
+                let key = id.and_then(|id| cx.doc.text(id.at)).map(|id| cx.key(id));
+                Some(key.map_or(Ready::Nothing, Ready::Text))
             }
             ExprKind::ReferenceKeys { input, wanted, place } => match input.ready(cx)? {
                 Ready::Nothing => Some(Ready::Nothing),

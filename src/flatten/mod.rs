@@ -244,7 +244,8 @@ impl<'v> Flattener<'v> {
         let added = append(self.view, &cx, &mut self.builders);
         if let (Some(key), Ok(rows @ 1..)) = (&mut self.key, &added) {
             let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));
-            (0..*rows).for_each(|_| key.append_option(id));
+            let resource = id.map(|id| cx.key(id));
+            (0..*rows).for_each(|_| key.append_option(resource));
             self.counts.without_id += u64::from(id.is_none());
         }
         match added {

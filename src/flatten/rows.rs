@@ -249,7 +249,8 @@ mod tests {
         let compiled = View::compile(view);
         let (view, _) = compiled.map_err(|problems| problems[0].message.clone())?;
         let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-        let mut flattener = Flattener::new(&view, false, Environment { now, bases: Vec::new() });
+        let mut flattener =
+            Flattener::new(&view, false, Environment { now, bases: Vec::new(), key_prefix: None });
         let text = resource.to_string();
         let mut scratch = text.clone().into_bytes();
         let base = scratch.as_ptr().addr();

@@ -2,12 +2,14 @@
 //! random places.
 #![allow(clippy::unwrap_used)]
 
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::util::display::array_value_to_string;
 use rand::seq::IteratorRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-use super::{Flattener, Select, Source, View};
+use super::{Counts, Flattener, Select, Source, View};
 use crate::fhirpath::{Environment, Temporal, Trie};
 
 impl View {
@@ -105,9 +107,22 @@ fn bend(value: &mut Value, random: &mut impl Rng) {
 const TWICE: &str = "#";
 
 /// All that comes of some resources: batches, counts, and why resources failed.
-fn outcome(view: &View, lines: &[String]) -> String {
+fn outcome(view: &View, lines: &[String], source: Option<&str>) -> String {
+    let (batch, counts, failures) = flattened(view, lines, source);
+    format!("{batch:?}\n{counts:?}\n{failures:?}")
+}
+
+type Failures = Vec<(usize, String)>;
+
+fn flattened(
+    view: &View,
+    lines: &[String],
+    source: Option<&str>,
+) -> (RecordBatch, Counts, Failures) {
     let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-    let mut flattener = Flattener::new(view, true, Environment { now, bases: Vec::new() });
+    let key_prefix = source.map(Into::into);
+    let environment = Environment { now, bases: Vec::new(), key_prefix };
+    let mut flattener = Flattener::new(view, true, environment);
     let mut failures = Vec::new();
     for (n, line) in lines.iter().enumerate() {
         let mut scratch = line.clone().into_bytes();
@@ -119,7 +134,7 @@ fn outcome(view: &View, lines: &[String]) -> String {
         }
     }
     let (batch, counts) = flattener.finish();
-    format!("{batch:?}\n{counts:?}\n{failures:?}")
+    (batch, counts, failures)
 }
 
 /// The lines in which two texts differ.
@@ -146,11 +161,68 @@ fn the_fast_path_gives_what_the_general_one_gives() {
                 members.insert("resourceType".to_owned(), resource["resourceType"].clone());
                 let line = bent.to_string().replace(&format!("{TWICE}\""), "\"");
                 let lines = [line, resource.to_string()];
-                let (fast, general) = (outcome(&fast, &lines), outcome(&general, &lines));
+                let source = (bends % 2 == 0).then_some("mercy");
+                let outcome = |view| outcome(view, &lines, source);
+                let (fast, general) = (outcome(&fast), outcome(&general));
                 assert!(fast == general, "{}\n{:#?}", lines[0], difference(&fast, &general));
                 compared += 1;
             }
         }
     }
     assert!(compared >= 3000, "{compared}");
+}
+
+#[test]
+fn keys_begin_with_the_name_of_the_source() {
+    let column = |name: &str, path: &str| json!({ "name": name, "path": path });
+    let view = json!({ "resource": "Patient", "select": [{ "column": [
+        column("id", "id"),
+        column("key", "getResourceKey()"),
+        column("again", "%resource.getResourceKey()"),
+        column("own", "iif(true, getResourceKey())"),
+        column("gp", "generalPractitioner.first().getReferenceKey(Practitioner)"),
+        column("any", "generalPractitioner.first().getReferenceKey()"),
+        column("last", "generalPractitioner.last().getReferenceKey()"),
+        column("group", "generalPractitioner.first().getReferenceKey(Organization)"),
+        column("joined", "generalPractitioner.getReferenceKey().join(' ')"),
+    ] }] });
+    let patient = |id: &str, of: &[&str]| {
+        let of: Vec<_> = of.iter().map(|r| json!({ "reference": r })).collect();
+        let mut patient = json!({ "resourceType": "Patient", "id": id, "generalPractitioner": of });
+        if id.is_empty() {
+            patient.as_object_mut().unwrap().remove("id");
+        }
+        patient.to_string()
+    };
+    let lines = [
+        patient("p", &["Practitioner/a", "Organization/b/_history/2"]),
+        patient("", &["#inside", "urn:uuid:1", "http://elsewhere.org/Practitioner/c"]),
+    ];
+    // Of each row: `_key` and the columns; what has no key without a name has none with one.
+    let bare = ["p p p p p a a b NULL a b", "NULL NULL NULL NULL NULL NULL NULL NULL NULL NULL"];
+    let named = [
+        "mercy/p p mercy/p mercy/p mercy/p mercy/a mercy/a mercy/b NULL mercy/a mercy/b",
+        "NULL NULL NULL NULL NULL NULL NULL NULL NULL NULL",
+    ];
+    for view in [View::compile(&view).unwrap().0, View::without_tries(&view)] {
+        let mut counts = Vec::new();
+        for (source, expected) in [(None, bare), (Some("mercy"), named)] {
+            let (batch, counted, failures) = flattened(&view, &lines, source);
+            assert!(failures.is_empty(), "{failures:?}");
+            let cell = |column: &ArrayRef, row| {
+                if column.is_null(row) {
+                    "NULL".to_owned()
+                } else {
+                    array_value_to_string(column, row).unwrap()
+                }
+            };
+            let row = |row| {
+                let cells = batch.columns().iter().map(|column| cell(column, row));
+                cells.collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!([row(0), row(1)], expected, "{source:?}");
+            counts.push(counted);
+        }
+        assert_eq!(counts[0], counts[1]);
+    }
 }

@@ -102,8 +102,8 @@ pub fn discover(inputs: &[String]) -> Result<Inputs> {
 }
 
 /// What Bulk Data clients, ours among them, keep beside the files they export; no resources in it.
-const BOOKKEEPING: [&str; 5] =
-    ["log.ndjson", EXPORT_STATE, "export.journal", "export.lock", "loaded.json"];
+const BOOKKEEPING: [&str; 6] =
+    ["log.ndjson", EXPORT_STATE, "export.journal", "export.lock", "loaded.json", "attempt.json"];
 
 /// What Kiln's own client remembers of an export; the manifest comes beside it when all files are there.
 const EXPORT_STATE: &str = "export.json";

@@ -9,6 +9,8 @@ use simd_json::Node;
 pub enum Line<'a> {
     /// A resource, parsed.
     Resource(Resource<'a>),
+    /// An entry of a Bundle that asks for a deletion. Counted among the entries without a resource.
+    Deletion(Deletion<'a>),
     /// Nothing that can be used. Also in the [`BlockCounts`]; its line number is relative.
     Rejected(&'a Rejected),
 }
@@ -27,6 +29,15 @@ pub struct Resource<'a> {
     pub base: usize,
     /// The value of `resourceType`.
     pub resource_type: &'a str,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// An entry of a Bundle with `request.method` DELETE and no resource (Bulk Data Access, "deleted").
+#[derive(Debug, Clone, Copy)]
+pub struct Deletion<'a> {
+    /// `request.url`, else `fullUrl`: which resource.
+    pub url: Option<&'a str>,
     /// Where it stands.
     pub origin: Origin,
 }

@@ -37,7 +37,7 @@
 //! | duplicate keys | accepted; of several `resourceType` the last counts, the rest is the evaluator's |
 //! | more than [`Options::max_line_bytes`] before the line end | reject [`Reason::TooLong`], read in bounded memory |
 //! | a `Bundle`, on a line or as a `.json` document | its entries' resources, with the entry's index |
-//! | a Bundle entry without `resource` | counted, not delivered |
+//! | a Bundle entry without `resource` | counted; delivered if it asks for a deletion |
 //! | a Bundle entry, or its resource, that is no resource | reject with the entry's index; the others go on |
 //! | a Bundle inside a Bundle | delivered as a resource of type `Bundle`, not opened |
 //! | an array in a `.json` document | like a Bundle of its elements |
@@ -54,6 +54,7 @@ mod block;
 mod cursor;
 mod decode;
 mod decode_ahead;
+mod identity;
 mod input;
 mod line;
 mod manifest;
@@ -64,8 +65,9 @@ mod tally;
 mod tests;
 
 pub use block::{Block, Blocks};
+pub use identity::Identity;
 pub use input::{Compression, Declared, Format, InputFile, Inputs, discover};
-pub use line::{Line, Origin, Reason, Rejected, Resource};
+pub use line::{Deletion, Line, Origin, Reason, Rejected, Resource};
 pub use manifest::{ListedFile, Manifest};
 pub use parse::Parser;
 pub use split::{Split, splits};

@@ -5,8 +5,9 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape, fill_
 
 use super::Options;
 use super::block::{Block, Piece};
+use super::identity::{after, members};
 use super::input::Format;
-use super::line::{Line, Origin, Reason, Rejected, Resource};
+use super::line::{Deletion, Line, Origin, Reason, Rejected, Resource};
 use super::tally::{BlockCounts, PieceCounts};
 use crate::error::Result;
 
@@ -231,11 +232,26 @@ impl<'a> Parsed<'a> {
                 (Node::Object { .. }, Some(resource)) => entry.resource(resource, out),
                 (Node::Object { .. }, None) => {
                     out.counts.totals.entries_without_resource += 1;
-                    Ok(())
+                    entry
+                        .deletion(at)
+                        .map_or(Ok(()), |deletion| (out.each)(Line::Deletion(deletion)))
                 }
                 (other, _) => out.reject(entry.raw, entry.origin, Reason::NotAnObject(kind(other))),
             }
         })
+    }
+
+    /// The deletion that an entry asks for, if it does.
+    fn deletion(self, entry: usize) -> Option<Deletion<'a>> {
+        let text = |at: usize| match self.nodes[at] {
+            Node::String(text) => Some(text),
+            _ => None,
+        };
+        let request = self.member(entry, "request")?;
+        let method = self.member(request, "method").and_then(text)?;
+        let url = || self.member(request, "url").and_then(text);
+        let full_url = || self.member(entry, "fullUrl").and_then(text);
+        (method == "DELETE").then(|| Deletion { url: url().or_else(full_url), origin: self.origin })
     }
 
     /// Calls `each` with the place of every element of the array at `array`.
@@ -249,7 +265,7 @@ impl<'a> Parsed<'a> {
         for index in 0..len {
             let origin = Origin { entry: Some(index as u32), ..self.origin };
             each(Self { origin, ..self }, at)?;
-            at = self.after(at);
+            at = after(self.nodes, at);
         }
         Ok(())
     }
@@ -305,24 +321,7 @@ impl<'a> Parsed<'a> {
 
     /// Index of the value of an object's member; of several with one name the last.
     fn member(self, object: usize, name: &str) -> Option<usize> {
-        let Node::Object { len, .. } = self.nodes[object] else { return None };
-        let mut found = None;
-        let mut key = object + 1;
-        for _ in 0..len {
-            if matches!(self.nodes[key], Node::String(text) if text == name) {
-                found = Some(key + 1);
-            }
-            key = self.after(key + 1);
-        }
-        found
-    }
-
-    /// Index of what follows the value at `at`.
-    fn after(self, at: usize) -> usize {
-        match self.nodes[at] {
-            Node::Object { count, .. } | Node::Array { count, .. } => at + count + 1,
-            Node::String(_) | Node::Static(_) => at + 1,
-        }
+        members(self.nodes, object).filter(|(key, _)| *key == name).last().map(|(_, value)| value)
     }
 }
 

@@ -3,50 +3,39 @@
 //! What is loaded is one version of each table, as Parquet files. A target remembers which version of a table it has, so a
 //! load that broke off goes on with the tables that are missing.
 
-use std::path::{Path, PathBuf};
+mod duckdb;
+mod files;
+mod postgres;
+mod rows;
+mod settings;
+mod stream;
 
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::error::Result;
-use crate::objects::StoreSettings;
-use crate::settings::{Mistake, Secret};
-
-/// `[[load]]` of a pipeline as written. Extend and document it as needed; keep the names.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoadTable {
-    /// Names it in reports; the target by default.
-    pub name: Option<String>,
-    /// `postgres`, `duckdb` or `files`.
-    pub to: String,
-    /// Which tables, views' and models'; all by default. `_rejects` only if it is named.
-    #[serde(default)]
-    pub tables: Vec<String>,
-    /// PostgreSQL: the connection url, usually a secret.
-    pub url: Option<Secret>,
-    /// PostgreSQL: the schema of the tables.
-    pub schema: Option<String>,
-    /// PostgreSQL: `swap` (default) or `merge`.
-    pub mode: Option<String>,
-    /// PostgreSQL: what happens to NUL bytes and other values that it cannot hold: `refuse` (default), `remove`, `null`.
-    pub impossible: Option<String>,
-    /// Columns that get an index where a table has them; keys do always.
-    #[serde(default)]
-    pub indexes: Vec<String>,
-    /// DuckDB: the file. Files: the folder, or `s3://bucket/prefix`.
-    pub path: Option<String>,
-    /// DuckDB: the shared library of the driver, if it is not found.
-    pub driver: Option<PathBuf>,
-    /// Files: `csv`, `ndjson` or `parquet` (default).
-    pub format: Option<String>,
-    /// How the object store of `path` is reached.
-    pub store: Option<StoreSettings>,
-}
+use crate::error::{Error, ErrorKind, Result};
+pub use settings::LoadTable;
 
 /// A load, checked.
 #[derive(Debug, Clone)]
-pub struct Load {}
+pub struct Load {
+    name: String,
+    tables: Vec<String>,
+    target: Target,
+}
+
+/// Where a load leads.
+#[derive(Debug, Clone)]
+enum Target {
+    Postgres(postgres::Postgres),
+    DuckDb(duckdb::DuckDb),
+    Files(files::Files),
+}
 
 /// One version of a table.
 #[derive(Debug, Clone)]
@@ -80,29 +69,87 @@ pub struct LoadedTable {
     /// Rows written; none if the target had this version.
     pub rows: u64,
     /// Values that were changed because the target cannot hold them, by column.
-    pub impossible: std::collections::BTreeMap<String, u64>,
+    pub impossible: BTreeMap<String, u64>,
 }
 
-impl LoadTable {
-    /// Checks it; relative paths begin at `folder`. Paths of mistakes are below the load (`url`, not `load[0].url`).
-    pub fn check(&self, _folder: &Path) -> Result<Load, Vec<Mistake>> {
-        todo!()
-    }
+/// The formats of file drops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// RFC 4180 with a header line.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// One Parquet file a table.
+    Parquet,
 }
+
+/// Takes the rows of a file, batch by batch, then nothing once: the end.
+pub type RowSink = Box<dyn FnMut(Option<&RecordBatch>) -> io::Result<()>>;
+
+/// Begins a file of a format: its encoding is not the business of this module.
+pub type Encoder = fn(FileFormat, Box<dyn Write + Send>, &SchemaRef) -> io::Result<RowSink>;
 
 impl Load {
     /// What it is called.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.name
     }
 
     /// The tables it asks for; all if it names none.
     pub fn tables(&self) -> &[String] {
-        todo!()
+        &self.tables
     }
 
-    /// Brings the target to these versions. `run` names the work in the target.
-    pub async fn load(&self, _tables: &[TableVersion], _run: &str) -> Result<LoadReport> {
-        todo!()
+    /// Brings the target to these versions. `run` names the work in the target; file drops are written by `encoder`.
+    ///
+    /// # Errors
+    /// `TryLater` where the target cannot be reached or is in use, `Refused` where it refuses, or cannot hold what a
+    /// table has, `Output` where a file cannot be written. Versions of tables that the target shows are whole always.
+    pub async fn load(
+        &self,
+        tables: &[TableVersion],
+        run: &str,
+        encoder: Encoder,
+    ) -> Result<LoadReport> {
+        let loaded = match &self.target {
+            Target::Postgres(postgres) => postgres.load(tables, run).await,
+            Target::DuckDb(duckdb) => duckdb.load(tables, run).await,
+            Target::Files(files) => files.load(tables, run, encoder).await,
+        };
+        let tables = loaded.map_err(|error| error.within("load", &self.name))?;
+        Ok(LoadReport { name: self.name.clone(), tables })
     }
+}
+
+impl LoadedTable {
+    /// A table that was written.
+    fn written(table: &TableVersion, rows: u64) -> Self {
+        Self {
+            table: table.name.clone(),
+            version: table.version,
+            rows,
+            impossible: BTreeMap::new(),
+        }
+    }
+
+    /// A table that the target has already.
+    fn present(table: &TableVersion) -> Self {
+        Self::written(table, 0)
+    }
+}
+
+/// An identifier of SQL, quoted.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text of SQL, quoted (with standard conforming strings).
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''").replace('\0', ""))
+}
+
+/// A failure of the machinery itself, such as a thread that cannot be started.
+fn broken(doing: &str, cause: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Output, format!("cannot {doing}: {cause}"))
 }

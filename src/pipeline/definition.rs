@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::model::{self, Model, ModelTable};
+use super::needs::{Needed, Needs};
 use super::notify::{Notification, NotifyTable};
 use super::retention::{Retention, RetentionTable};
 use super::schemas::{self, Finding};
@@ -14,7 +15,6 @@ use crate::flatten::{Problem, View};
 use crate::ingest;
 use crate::load::{Load, LoadTable};
 use crate::objects::StoreSettings;
-use crate::query::Engine;
 use crate::schedule::{Schedule, ScheduleTable};
 use crate::settings::Mistake;
 
@@ -53,6 +53,8 @@ pub struct Pipeline {
     pub retention: Retention,
     /// Queries that are answered when the tables are there.
     pub queries: Vec<Query>,
+    /// Variables of the environment that hold its secrets.
+    pub needs: Vec<Needed>,
 }
 
 /// What a run does to the rows that the tables have of its source.
@@ -205,6 +207,7 @@ impl Pipeline {
             schedule: None,
             retention: Retention::default(),
             queries: Vec::new(),
+            needs: Vec::new(),
         }
     }
 
@@ -236,19 +239,6 @@ impl Pipeline {
             Some(pipeline) if !findings.iter().any(Finding::is_error) => Ok((pipeline, findings)),
             _ => Err(findings),
         }
-    }
-
-    /// Plans every query over the tables that the views will make; gives what is wrong with each.
-    pub async fn check_queries(&self) -> Result<Vec<Error>> {
-        let tables: Vec<_> =
-            self.views.iter().map(|v| (v.name.clone(), super::table_schema(v))).collect();
-        let engine = Engine::over_schemas(&tables)?;
-        let mut mistakes = Vec::new();
-        for query in &self.queries {
-            let checked = engine.check(&query.sql).await;
-            mistakes.extend(checked.err().map(|e| e.within("query", &query.name)));
-        }
-        Ok(mistakes)
     }
 }
 
@@ -296,7 +286,12 @@ impl Checker<'_> {
         let name = written.name.unwrap_or_else(|| stem.to_owned());
         let source_name = written.source.name(self);
         let mode = written.source.mode;
+        let mut needs = Needs::default();
+        needs.store("source.store", &written.source.store);
+        needs.store("warehouse.store", &written.warehouse.store);
+        needs.loads(&written.load);
         let source = written.source.check(&name, self);
+        needs.source(source.as_ref());
         if written.warehouse.path.is_empty() {
             self.error("warehouse.path", "the path is empty");
         }
@@ -306,6 +301,7 @@ impl Checker<'_> {
         let models = self.models(written.model, &names);
         let loads = self.all("load", written.load, |table, folder| table.check(folder));
         let notifications = self.all("notify", written.notify, NotifyTable::check);
+        needs.notifications(&notifications);
         let schedule = written.schedule.map(|table| self.settings("schedule", table.check()));
         let retention = self.settings("retention", written.retention.check());
         let queries = self.queries(written.query);
@@ -323,12 +319,18 @@ impl Checker<'_> {
             schedule: schedule.flatten(),
             retention: retention.unwrap_or_default(),
             queries,
+            needs: needs.0,
             ..Pipeline::new(&name, source?, views, &warehouse)
         })
     }
 
     fn models(&mut self, written: Vec<ModelTable>, views: &[&str]) -> Vec<Model> {
+        let count = written.len();
         let models = self.all("model", written, ModelTable::check);
+        // Without the models and views that are wrong, the others seem wrong too.
+        if models.len() < count || self.findings.iter().any(Finding::is_error) {
+            return models;
+        }
         self.settings("", model::order(models, views)).unwrap_or_default()
     }
 

@@ -2,17 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::source::ExportSource;
+use super::source::{ExportSource, Source};
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::ExportState;
+use crate::export::{Clock, ExportJob, ExportState, Observer};
 
 /// Beside the data of an export that a run is done with.
 const LOADED: &str = "loaded.json";
+
+/// Beside the data of an export that a run is about to commit.
+const ATTEMPT: &str = "attempt.json";
 
 /// One folder for each export, named by when it was begun.
 pub(super) struct Exports<'e> {
@@ -30,17 +34,44 @@ struct Loaded<'l> {
 }
 
 impl ExportSource {
-    /// The folder of the export to go on with, or of a new one.
-    pub fn current_folder(&self, now: Timestamp) -> Result<PathBuf> {
-        self.exports().current(now)
-    }
-
     pub(super) fn exports(&self) -> Exports<'_> {
         Exports { folder: &self.folder, keep: self.keep }
     }
 }
 
+/// What a run was about to commit of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    /// The run.
+    pub(super) run: String,
+    /// Its transaction.
+    pub(super) transaction: i64,
+    /// Tells its views, and what it did with them, from others.
+    pub(super) work: String,
+}
+
+impl Attempt {
+    /// The attempt that a run made of an export and did not live to complete, if it was at the same work; else this one,
+    /// from now on. Whoever completes an attempt has its transaction, so that no table changes twice by it.
+    pub(super) fn take_up(self, export: &Path) -> Result<Self> {
+        let path = export.join(ATTEMPT);
+        let earlier = fs::read(&path).ok();
+        let earlier = earlier.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
+        if let Some(earlier) = earlier.filter(|earlier| earlier.work == self.work) {
+            return Ok(earlier);
+        }
+        let text = serde_json::to_vec_pretty(&self).expect("plain data");
+        durable::write_whole(&path, &text, Readers::Usual)?;
+        Ok(self)
+    }
+}
+
 impl Exports<'_> {
+    /// The exports whose data the tables have, oldest first.
+    pub(super) fn kept(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.begun()?.into_iter().filter(|export| export.join(LOADED).exists()).collect())
+    }
+
     /// The export to go on with: the latest, unless a run is done with it; then a new one's folder.
     pub(super) fn current(&self, now: Timestamp) -> Result<PathBuf> {
         let latest = self.begun()?.pop().filter(|export| !export.join(LOADED).exists());
@@ -48,7 +79,7 @@ impl Exports<'_> {
     }
 
     /// A folder that is not there, and whose name sorts behind those that are.
-    fn unused(&self, now: Timestamp) -> PathBuf {
+    pub(super) fn unused(&self, now: Timestamp) -> PathBuf {
         let name = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let again = (2..).map(|time| format!("{name}-{time:03}"));
         let names = std::iter::once(name.clone()).chain(again);
@@ -61,8 +92,7 @@ impl Exports<'_> {
         let loaded = Loaded { run, at: now.to_string() };
         let text = serde_json::to_vec_pretty(&loaded).expect("two texts are JSON");
         durable::write_whole(&export.join(LOADED), &text, Readers::Usual)?;
-        let mut loaded: Vec<_> =
-            self.begun()?.into_iter().filter(|export| export.join(LOADED).exists()).collect();
+        let mut loaded = self.kept()?;
         loaded.truncate(loaded.len().saturating_sub(self.keep));
         loaded.iter().try_for_each(|old| durable::remove_folder(old))
     }
@@ -77,13 +107,28 @@ impl Exports<'_> {
         let mut begun = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| Error::io(ErrorKind::Input, "list", self.folder, e))?;
-            if ExportState::is_in(&entry.path()) {
+            // The roster of a group is asked for first.
+            let path = entry.path();
+            if ExportState::is_in(&path) || ExportState::is_in(&path.join("roster")) {
                 begun.push(entry.path());
             }
         }
         begun.sort();
         Ok(begun)
     }
+}
+
+/// Gives up an export that was begun and is of no use: the server may forget its job.
+pub(super) async fn abandon(source: &Source, folder: &Path) -> Result<()> {
+    if let (Source::Export(source), Some(state)) = (source, ExportState::read(folder)?) {
+        let mut settings = source.settings.clone();
+        settings.request.since = state.since().map(str::to_owned);
+        let nobody: Observer = Arc::new(|_| {});
+        let mut job = ExportJob::open(settings, folder, Clock::System, nobody)?;
+        // A server that cannot now forgets it by itself some day.
+        let _ = job.cancel().await;
+    }
+    durable::remove_folder(folder)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a run reads: files that are there, or those of an export as they arrive.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
@@ -8,17 +9,23 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::definition::Pipeline;
 use super::progress::Progress;
 use super::report::ExportReport;
+use super::roster::{self, Members};
 use super::run::bases;
-use super::source::{ExportSource, Source};
+use super::source::{ExportSource, Increments, Source};
+use super::synchronise::{Plan, complete_until};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{Clock, Complete, ExportJob, StoredFile};
+use crate::export::{Clock, Complete, ExportJob, ExportRequest, Observer, Settings, StoredFile};
 use crate::ingest::{self, Declared, Inputs};
 use crate::sample::Sample;
 
 /// A pass takes no more files once it has so many bytes: progress is by passes.
 const PART_BYTES: u64 = 256 << 20;
+
+/// Where the history of new members is, within an export.
+const NEW_MEMBERS: &str = "new-members";
 
 /// The input of one run.
 pub(super) struct Feed {
@@ -30,7 +37,12 @@ pub(super) struct Feed {
 }
 
 enum Kind {
-    Files(Option<Inputs>),
+    Files {
+        inputs: Option<Inputs>,
+        /// What their manifests list as deleted.
+        deleted: Vec<PathBuf>,
+        members: Option<Members>,
+    },
     Export(Box<Running>),
 }
 
@@ -42,24 +54,48 @@ struct Running {
     /// Dropped, it stops the export.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    deleted: Vec<PathBuf>,
+    members: Option<Members>,
     whole: Option<Box<(ExportJob, Complete)>>,
 }
 
 /// What an export tells its run.
 enum Arrival {
-    /// A file, in the order of the manifest.
-    File(Box<StoredFile>),
+    /// A file in a folder, in the order of the manifest.
+    File(PathBuf, Box<StoredFile>),
+    /// Who belongs to the group.
+    Members(Members),
     /// It is not going to be whole this time.
     Failed(Error),
     /// All files have come. Nothing is committed without this word.
     Whole(Box<(ExportJob, Complete)>),
 }
 
+/// What an export brought, once all of it is there.
+pub(super) struct Brought {
+    /// Where it is.
+    pub(super) folder: PathBuf,
+    /// The instant up to which it is complete.
+    pub(super) until: String,
+    /// Errors that the server reported, and that are accepted.
+    pub(super) errors: u64,
+}
+
 impl Feed {
     /// Finds the files, or begins to export (or goes on with what was begun). Within a runtime.
-    pub(super) fn open(source: &Source, given: &[String], progress: &Progress) -> Result<Self> {
-        let files = |inputs: Inputs| (bases(&inputs, given), Kind::Files(Some(inputs)));
-        let (bases, kind) = match source {
+    pub(super) fn open(
+        pipeline: &Pipeline,
+        plan: &Plan,
+        members: Option<BTreeSet<String>>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let given = &pipeline.bases;
+        let files = |inputs: Inputs| {
+            let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
+            let deleted = listed.map(|file| file.path.clone()).collect();
+            (bases(&inputs, given), Kind::Files { inputs: Some(inputs), deleted, members: None })
+        };
+        let (bases, kind) = match &pipeline.source {
             Source::Paths(paths) => files(ingest::discover(paths)?),
             Source::Sample { patients, seed, folder } => {
                 files(population(*patients, *seed, folder)?)
@@ -67,10 +103,26 @@ impl Feed {
             Source::Export(source) => {
                 let server = source.settings.request.server.to_string();
                 let given: Vec<_> = given.iter().cloned().chain([server]).collect();
-                let running = Running::start(source, progress)?;
+                let running = Running::start(source, plan, members, progress)?;
                 (bases(&Inputs::default(), &given), Kind::Export(Box::new(running)))
             }
         };
+        Ok(Self { bases, kind, waited: None })
+    }
+
+    /// An export that is kept.
+    pub(super) fn kept(
+        folder: &Path,
+        bases: Vec<String>,
+        members: Option<Members>,
+    ) -> Result<Self> {
+        let asked = [folder.join(NEW_MEMBERS), folder.to_owned()];
+        let there = asked.iter().filter(|path| path.is_dir());
+        let paths: Vec<_> = there.map(|path| path.to_string_lossy().into_owned()).collect();
+        let inputs = ingest::discover(&paths)?;
+        let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
+        let deleted = listed.map(|file| file.path.clone()).collect();
+        let kind = Kind::Files { inputs: Some(inputs), deleted, members };
         Ok(Self { bases, kind, waited: None })
     }
 
@@ -86,17 +138,46 @@ impl Feed {
             return Some(Ok(inputs));
         }
         match &mut self.kind {
-            Kind::Files(inputs) => inputs.take().map(Ok),
+            Kind::Files { inputs, .. } => inputs.take().map(Ok),
             Kind::Export(running) => running.next(),
+        }
+    }
+
+    /// The files that say what was deleted; complete after the last part.
+    pub(super) fn deleted(&self) -> Result<Option<Inputs>> {
+        let files = match &self.kind {
+            Kind::Files { deleted, .. } => deleted,
+            Kind::Export(running) => &running.deleted,
+        };
+        let paths: Vec<_> = files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        if paths.is_empty() { Ok(None) } else { ingest::discover(&paths).map(Some) }
+    }
+
+    /// The members of the group, if they are followed.
+    pub(super) fn members(&self) -> Option<&Members> {
+        match &self.kind {
+            Kind::Files { members, .. } => members.as_ref(),
+            Kind::Export(running) => running.members.as_ref(),
         }
     }
 
     /// Where the export is kept, if the source is one.
     pub(super) fn folder(&self) -> Option<&Path> {
         match &self.kind {
-            Kind::Files(_) => None,
+            Kind::Files { .. } => None,
             Kind::Export(running) => Some(&running.folder),
         }
+    }
+
+    /// What the export brought, if the source is one; after the last part.
+    pub(super) fn brought(&self) -> Option<Brought> {
+        let Kind::Export(running) = &self.kind else { return None };
+        let (_, complete) = running.whole.as_deref()?;
+        Some(Brought {
+            folder: running.folder.clone(),
+            until: complete_until(&complete.state, &complete.transaction_time),
+            errors: complete.errors,
+        })
     }
 
     /// The export is done with: the tables have its data, or there was none. The server may forget the job, and the
@@ -117,22 +198,41 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(source: &ExportSource, progress: &Progress) -> Result<Self> {
-        let folder = source.current_folder(Timestamp::now())?;
-        let settings = source.settings.clone();
-        let job = ExportJob::open(settings, &folder, Clock::System, progress.observer())?;
-        let ((to, arrivals), (stop, stopped)) = (channel(), oneshot::channel());
+    fn start(
+        source: &ExportSource,
+        plan: &Plan,
+        members: Option<BTreeSet<String>>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let folder = plan.export.clone().expect("a plan of an export has its folder");
+        let mut settings = source.settings.clone();
+        settings.request.since.clone_from(&plan.since);
+        let follow = source.increments.as_ref().is_some_and(Increments::follow_members);
+        let (to, arrivals) = channel();
+        let performance = Performance {
+            job: ExportJob::open(settings.clone(), &folder, Clock::System, progress.observer())?,
+            settings,
+            folder: folder.clone(),
+            observer: progress.observer(),
+            follow: follow.then_some(members),
+            ask_history: plan.since.is_some()
+                && source.increments.as_ref().is_some_and(|i| i.history_of_new_members),
+            to,
+        };
+        let (stop, stopped) = oneshot::channel();
         let runtime = Handle::current();
         let thread = thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = perform(job, to) => {}
+                    () = performance.perform() => {}
                     _ = stopped => {}
                 }
             });
         });
         let (stop, thread) = (Some(stop), Some(thread));
-        Ok(Self { source: source.clone(), folder, arrivals, stop, thread, whole: None })
+        let source = source.clone();
+        let (deleted, members, whole) = (Vec::new(), None, None);
+        Ok(Self { source, folder, arrivals, stop, thread, deleted, members, whole })
     }
 
     /// Waits for a file, and takes those that arrived with it.
@@ -140,11 +240,15 @@ impl Running {
         let (mut files, mut bytes) = (Vec::new(), 0);
         while self.whole.is_none() && bytes < PART_BYTES {
             match self.arrival(files.is_empty()) {
-                Ok(Arrival::File(file)) if file.section == "output" && !file.parts.is_empty() => {
+                Ok(Arrival::File(folder, file)) if file.section == "output" => {
                     bytes += file.bytes;
-                    files.push(*file);
+                    files.push((folder, *file));
                 }
-                Ok(Arrival::File(_)) => {}
+                Ok(Arrival::File(folder, file)) if file.section == "deleted" => {
+                    self.deleted.extend(file.parts.iter().map(|part| folder.join(part)));
+                }
+                Ok(Arrival::File(..)) => {}
+                Ok(Arrival::Members(members)) => self.members = Some(members),
                 Ok(Arrival::Failed(error)) => {
                     return Some(Err(error.within("export", self.folder.display())));
                 }
@@ -153,7 +257,8 @@ impl Running {
                 Err(TryRecvError::Disconnected) => return Some(Err(broken_off())),
             }
         }
-        (!files.is_empty()).then(|| inputs(&self.folder, &files))
+        files.retain(|(_, file)| !file.parts.is_empty());
+        (!files.is_empty()).then(|| inputs(&files))
     }
 
     fn arrival(&self, wait: bool) -> Result<Arrival, TryRecvError> {
@@ -182,14 +287,82 @@ impl Running {
     }
 }
 
-async fn perform(mut job: ExportJob, to: Sender<Arrival>) {
-    // Nobody listens to an export whose run has failed; it is about to be stopped.
-    let tell = |arrival| drop(to.send(arrival));
-    let complete = job.run(|file| tell(Arrival::File(Box::new(file.clone())))).await;
-    tell(match complete {
-        Ok(complete) => Arrival::Whole(Box::new((job, complete))),
-        Err(error) => Arrival::Failed(error),
-    });
+/// What is asked of the server for one run, one job after the other: many servers take one at a time.
+struct Performance {
+    settings: Settings,
+    folder: PathBuf,
+    /// The main one.
+    job: ExportJob,
+    observer: Observer,
+    /// Whether members are followed; then who they were at the last run, if there was one.
+    follow: Option<Option<BTreeSet<String>>>,
+    /// Whether the history of new members is asked for.
+    ask_history: bool,
+    to: Sender<Arrival>,
+}
+
+impl Performance {
+    async fn perform(mut self) {
+        let members = match self.follow.take() {
+            Some(before) => self.members(before).await.map(Some),
+            None => Ok(None),
+        };
+        let (folder, to) = (self.folder, self.to);
+        // Nobody listens to an export whose run has failed; it is about to be stopped.
+        let tell = |arrival| drop(to.send(arrival));
+        let members = match members {
+            Ok(members) => members,
+            Err(error) => return tell(Arrival::Failed(error)),
+        };
+        members.map(Arrival::Members).map(&tell);
+        let mut job = self.job;
+        let each = |file: &StoredFile| tell(Arrival::File(folder.clone(), Box::new(file.clone())));
+        let complete = job.run(each).await;
+        tell(match complete {
+            Ok(complete) => Arrival::Whole(Box::new((job, complete))),
+            Err(error) => Arrival::Failed(error),
+        });
+    }
+
+    /// Who belongs to the group; hands on the history of those who are new, if it is asked for.
+    async fn members(&self, before: Option<BTreeSet<String>>) -> Result<Members> {
+        let mut stored = Vec::new();
+        let request = roster::request(&self.settings.request);
+        self.ask("roster", request, |_, file| stored.push(file.clone())).await?;
+        let folder = self.folder.join("roster");
+        let output = stored.into_iter().filter(|file| file.section == "output");
+        let files: Vec<_> = output.map(|file| (folder.clone(), file)).collect();
+        let now = if files.is_empty() {
+            BTreeSet::new()
+        } else {
+            roster::patients(inputs(&files)?, &ingest::Options::default(), 1)?
+        };
+        let members = Members::since(before.as_ref(), now);
+        if self.ask_history && !members.new.is_empty() {
+            let request = roster::history(&self.settings.request, &members.new);
+            let tell = |folder: &Path, file: &StoredFile| {
+                drop(self.to.send(Arrival::File(folder.to_owned(), Box::new(file.clone()))));
+            };
+            self.ask(NEW_MEMBERS, request, tell).await?;
+        }
+        Ok(members)
+    }
+
+    /// Performs an export in a folder of its own; its job is deleted at once, so that the next may begin.
+    async fn ask(
+        &self,
+        name: &str,
+        request: ExportRequest,
+        mut each: impl FnMut(&Path, &StoredFile),
+    ) -> Result<()> {
+        let folder = self.folder.join(name);
+        let settings = Settings { request, ..self.settings.clone() };
+        let mut job = ExportJob::open(settings, &folder, Clock::System, self.observer.clone())?;
+        job.run(|file| each(&folder, file)).await?;
+        // A job that stays on the server is told by the main one, whose end is the same.
+        drop(job.finish().await);
+        Ok(())
+    }
 }
 
 /// The export panicked, or the program is being stopped.
@@ -198,12 +371,15 @@ fn broken_off() -> Error {
         .hint("run again: it goes on")
 }
 
-/// The files as input, with what the manifest says of them.
-fn inputs(folder: &Path, files: &[StoredFile]) -> Result<Inputs> {
-    let path = |part: &PathBuf| folder.join(part).to_string_lossy().into_owned();
-    let paths: Vec<_> = files.iter().flat_map(|file| file.parts.iter().map(path)).collect();
+/// The files, each in its folder, as input, with what the manifest says of them.
+fn inputs(files: &[(PathBuf, StoredFile)]) -> Result<Inputs> {
+    let of_file = |(folder, file): &(PathBuf, StoredFile)| {
+        let path = |part: &PathBuf| folder.join(part).to_string_lossy().into_owned();
+        file.parts.iter().map(path).collect::<Vec<_>>()
+    };
+    let paths: Vec<_> = files.iter().flat_map(of_file).collect();
     let mut inputs = ingest::discover(&paths)?;
-    let parts = files.iter().flat_map(|file| file.parts.iter().map(move |_| file));
+    let parts = files.iter().flat_map(|(_, file)| file.parts.iter().map(move |_| file));
     for (input, file) in inputs.files.iter_mut().zip(parts) {
         let resource_type = file.resource_type.clone().unwrap_or_default();
         input.declared = Some(Declared { resource_type, count: None });

@@ -3,12 +3,14 @@
 //! In one [`Pass`], the threads each take the next block, parse and flatten it, and hand its batches on under the block's
 //! number. Nothing is sent between threads but batches and counts; the tape of a line never leaves its thread.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 
+use super::census::{Census, Found, Place, Seen};
 use super::output::TableOutput;
 use super::pass::Pass;
 use super::progress::Progress;
@@ -17,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fhirpath::Environment;
 use crate::flatten::{Counts, Flattener, Source, View};
 use crate::ingest::{
-    self, Block, BlockCounts, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
+    self, Block, BlockCounts, InputFile, Inputs, Line, Origin, Parser, Rejected, Resource, Tally,
 };
 
 /// One line in so many is timed: often enough to know, too seldom to cost.
@@ -29,6 +31,8 @@ pub struct Flow<'f> {
     pub views: &'f [View],
     /// What the columns for source and run say; without it tables have neither these nor a key.
     pub origin: Option<RowsOf<'f>>,
+    /// Which resources are passed over, and whether it is noted which came.
+    pub care: Care<'f>,
     /// What is the same for all resources.
     pub environment: Environment,
     /// How the input is read.
@@ -39,12 +43,29 @@ pub struct Flow<'f> {
     pub progress: &'f Progress,
 }
 
+/// Which resources are passed over, and whether it is noted which came.
+#[derive(Clone, Copy, Default)]
+pub struct Care<'c> {
+    /// The folder for a census of the resources: then it is known which came twice.
+    pub(super) census: Option<&'c Path>,
+    /// Whether resources that are tagged SUBSETTED are passed over.
+    pub(super) whole_only: bool,
+    /// What a census found: only resources of types that came in several versions pass, in the version that counts.
+    pub(super) once_more: Option<&'c Found>,
+}
+
 /// What came of it.
 pub struct Outcome {
     /// The account of the input.
     pub input: ingest::Report,
     /// By view.
     pub counts: Vec<Counts>,
+    /// Resources that were passed over, by view.
+    pub passed_over: Vec<u64>,
+    /// Which resources came, if that was to be noted.
+    pub(super) census: Option<Census>,
+    /// The files, in the order of their numbers.
+    pub(super) files: Vec<InputFile>,
     /// What was rejected.
     pub rejects: RejectLog,
     /// Time of all threads together.
@@ -77,10 +98,14 @@ impl Times {
 
 impl Outcome {
     /// Nothing yet.
-    fn new(views: usize, rejects: RejectLog) -> Self {
+    fn new(flow: &Flow<'_>, rejects: RejectLog) -> Self {
+        let views = flow.views.len();
         Self {
             input: ingest::Report::default(),
             counts: vec![Counts::default(); views],
+            passed_over: vec![0; views],
+            census: flow.care.census.map(|folder| Census::new(folder.to_owned())),
+            files: Vec::new(),
             rejects,
             times: Times::default(),
             warnings: Vec::new(),
@@ -99,18 +124,36 @@ impl Flow<'_> {
         outputs: &[TableOutput],
         rejects: RejectLog,
     ) -> Result<Outcome> {
-        let mut outcome = Outcome::new(self.views.len(), rejects);
+        let mut outcome = Outcome::new(self, rejects);
         let mut blocks = 0;
         for inputs in parts {
-            blocks += self.part(&Arc::new(inputs?), blocks, outputs, &mut outcome)?;
+            let inputs = Arc::new(inputs?);
+            let first = outcome.files.len() as u32;
+            let numbers: Vec<_> = (first..).take(inputs.files.len()).collect();
+            outcome.files.extend_from_slice(&inputs.files);
+            blocks += self.part(&inputs, &numbers, blocks, outputs, &mut outcome)?;
         }
         Ok(outcome)
     }
 
-    /// One part, after so many blocks of earlier ones; gives how many it had.
+    /// Sends resources through the views once more: those of some files, with the numbers they had.
+    pub(super) fn again(
+        &self,
+        files: Vec<(u32, InputFile)>,
+        outputs: &[TableOutput],
+    ) -> Result<Outcome> {
+        let mut outcome = Outcome::new(self, RejectLog::new(None, ""));
+        let (numbers, files): (Vec<_>, _) = files.into_iter().unzip();
+        let inputs = Arc::new(Inputs { files, ..Inputs::default() });
+        self.part(&inputs, &numbers, 0, outputs, &mut outcome)?;
+        Ok(outcome)
+    }
+
+    /// One part, after so many blocks of earlier ones; gives how many it had. Its files have these numbers.
     fn part(
         &self,
         inputs: &Arc<Inputs>,
+        numbers: &[u32],
         before: u64,
         outputs: &[TableOutput],
         outcome: &mut Outcome,
@@ -120,7 +163,7 @@ impl Flow<'_> {
         let pass = Pass { inputs: inputs.clone(), input, threads, progress };
         let mut account = Account { tally: Tally::new(inputs.clone()), inputs, views, outcome };
         pass.run(
-            || Worker::new(self),
+            || Worker::new(self, numbers),
             |worker, block, read| worker.block(block, before, read, outputs, progress),
             |done| account.settle(done),
         )?;
@@ -144,6 +187,8 @@ struct Failed {
 struct BlockDone {
     counts: BlockCounts,
     views: Vec<Counts>,
+    passed_over: Vec<u64>,
+    seen: Vec<Seen>,
     failed: Vec<Failed>,
     times: Times,
 }
@@ -161,22 +206,52 @@ struct Worker<'f> {
     /// Views by resource type; a file has few, so the list is searched faster than a hash is made.
     by_type: Vec<(&'static str, Vec<usize>)>,
     origin: Option<RowsOf<'f>>,
+    gate: Gate<'f>,
     keep_excerpts: bool,
     failed: Vec<Failed>,
     times: Times,
     lines: u64,
 }
 
-impl<'f> Worker<'f> {
-    fn new(flow: &Flow<'f>) -> Self {
-        let mut by_type: Vec<(_, Vec<_>)> = Vec::new();
-        for (i, view) in flow.views.iter().enumerate() {
-            let name = view.resource.name();
-            match by_type.iter_mut().find(|(of, _)| *of == name) {
-                Some((_, views)) => views.push(i),
-                None => by_type.push((name, vec![i])),
-            }
+/// Lets resources pass to the views, and notes which came.
+struct Gate<'f> {
+    care: Care<'f>,
+    /// The name of the source.
+    source: Option<&'f str>,
+    /// The numbers of the files of this part.
+    files: &'f [u32],
+    seen: Vec<Seen>,
+    /// By view.
+    passed_over: Vec<u64>,
+}
+
+impl Gate<'_> {
+    /// Whether a resource of the type with this number goes to these views.
+    fn lets_pass(&mut self, resource: &Resource<'_>, of: usize, views: &[usize]) -> bool {
+        let Care { census, whole_only, once_more } = self.care;
+        if census.is_none() && !whole_only && once_more.is_none() {
+            return true;
         }
+        if once_more.is_some_and(|found| !found.by_type.contains_key(&of)) {
+            return false;
+        }
+        let place = || Place::of(resource.origin, self.files[resource.origin.file as usize]);
+        let superseded = || once_more.is_some_and(|found| found.superseded.contains(&place()));
+        let identity = resource.identity();
+        if whole_only && identity.subsetted || superseded() {
+            views.iter().for_each(|view| self.passed_over[*view] += 1);
+            return false;
+        }
+        if census.is_some() {
+            self.seen.extend(Seen::of(&identity, self.source, of, place()));
+        }
+        true
+    }
+}
+
+impl<'f> Worker<'f> {
+    fn new(flow: &Flow<'f>, files: &'f [u32]) -> Self {
+        let by_type = by_type(flow.views);
         let flattener =
             |view| Flattener::new(view, flow.origin.is_some(), flow.environment.clone());
         Self {
@@ -184,6 +259,13 @@ impl<'f> Worker<'f> {
             flatteners: flow.views.iter().map(flattener).collect(),
             by_type,
             origin: flow.origin,
+            gate: Gate {
+                care: flow.care,
+                source: flow.origin.and_then(|origin| origin.source),
+                files,
+                seen: Vec::new(),
+                passed_over: vec![0; flow.views.len()],
+            },
             keep_excerpts: flow.input.keep_excerpts,
             failed: Vec::new(),
             times: Times::default(),
@@ -210,11 +292,14 @@ impl<'f> Worker<'f> {
         let started = Instant::now();
         let mut flatten = Duration::ZERO;
         let keep = self.keep_excerpts;
-        let Self { parser, flatteners, by_type, failed, lines, .. } = self;
+        let Self { parser, flatteners, by_type, gate, failed, lines, .. } = self;
         let counts = parser.run(block, |line| {
             if let Line::Resource(resource) = line {
-                let of_type = by_type.iter().find(|(of, _)| *of == resource.resource_type);
-                let views = of_type.map_or(&[][..], |(_, views)| views.as_slice());
+                let of_type = by_type.iter().position(|(of, _)| *of == resource.resource_type);
+                let views = of_type.map_or(&[][..], |of| by_type[of].1.as_slice());
+                if of_type.is_some_and(|of| !gate.lets_pass(&resource, of, views)) {
+                    return Ok(());
+                }
                 *lines += 1;
                 if lines.is_multiple_of(SAMPLE) {
                     let started = Instant::now();
@@ -255,8 +340,29 @@ impl<'f> Worker<'f> {
             self.times.encode += started.elapsed();
         }
         let times = std::mem::take(&mut self.times);
-        Ok(BlockDone { counts, views, failed: std::mem::take(&mut self.failed), times })
+        let none = vec![0; views.len()];
+        Ok(BlockDone {
+            counts,
+            views,
+            passed_over: std::mem::replace(&mut self.gate.passed_over, none),
+            seen: std::mem::take(&mut self.gate.seen),
+            failed: std::mem::take(&mut self.failed),
+            times,
+        })
     }
+}
+
+/// The types that have views, each with the views' numbers; a type's number is its place here.
+pub(super) fn by_type(views: &[View]) -> Vec<(&'static str, Vec<usize>)> {
+    let mut by_type: Vec<(_, Vec<_>)> = Vec::new();
+    for (i, view) in views.iter().enumerate() {
+        let name = view.resource.name();
+        match by_type.iter_mut().find(|(of, _)| *of == name) {
+            Some((_, views)) => views.push(i),
+            None => by_type.push((name, vec![i])),
+        }
+    }
+    by_type
 }
 
 fn add(
@@ -311,6 +417,12 @@ impl Account<'_> {
     fn settle(&mut self, done: BlockDone) -> Result<()> {
         for (sum, counts) in self.outcome.counts.iter_mut().zip(&done.views) {
             sum.add(counts);
+        }
+        for (sum, count) in self.outcome.passed_over.iter_mut().zip(&done.passed_over) {
+            *sum += count;
+        }
+        if let Some(census) = &mut self.outcome.census {
+            census.add(done.seen)?;
         }
         self.outcome.times.add(&done.times);
         let mut rejects: Vec<(Origin, Reject)> =

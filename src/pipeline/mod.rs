@@ -4,23 +4,32 @@
 //! [`warehouse`](crate::warehouse) → [`query`](crate::query).
 
 mod audit;
+mod census;
 mod definition;
+mod deletions;
 mod exports;
 mod feed;
 mod flow;
 mod in_order;
+mod instant;
+mod loads;
 mod model;
+mod needs;
 mod notify;
 mod output;
 mod pass;
 mod place;
+mod plan;
 mod progress;
 mod rejects;
 mod report;
 mod retention;
+mod roster;
 mod run;
 mod schemas;
 mod source;
+mod statements;
+mod synchronise;
 mod window;
 
 use std::sync::Arc;
@@ -31,20 +40,28 @@ pub use audit::{
     Audit, AuditFinding, AuditReport, FindingList, Location, Severity as AuditSeverity,
 };
 pub use definition::{DEMO, MaxRejects, Pipeline, Query, refuse};
-pub use flow::{Flow, Outcome, RowsOf, Times, on_threads};
+pub use flow::{Care, Flow, Outcome, RowsOf, Times, on_threads};
+pub use loads::{encoder as file_encoder, load as load_tables};
 pub use model::{Model, ModelReport};
+pub use needs::Needed;
 pub use notify::Notification;
 pub use output::{TableOutput, TextTable};
 pub use place::Place;
+pub use plan::{Plan, Section};
 pub use progress::Progress;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{
-    ExportReport, FileCounts, RunReport, TableReport, UnresolvedReferences, unresolved_references,
+    ExportReport, FileCounts, MembersReport, RunReport, SchemaChange, TableReport,
+    UnresolvedReferences, unresolved_references,
 };
 pub use retention::Retention;
-pub use run::{Done, RunOptions, check_rejects, environment, flatten, moment, run};
+pub use run::{
+    Done, RunOptions, check_rejects, environment, flatten, moment, new_run, rebuild, run,
+};
 pub use schemas::{Finding, load, load_file, shipped};
-pub use source::{ExportSource, Source, base_url, check_types};
+pub use source::{ExportSource, Increments, Source, base_url, check_types};
+pub use synchronise::next_export;
+pub use statements::Planned;
 
 use crate::flatten::View;
 

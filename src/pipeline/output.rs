@@ -20,6 +20,8 @@ use crate::warehouse::{PartFile, TableWriter};
 pub enum TableOutput {
     /// Parquet, encoded on all threads.
     Parquet(TableWriter),
+    /// Nowhere.
+    Nowhere,
     /// CSV or NDJSON, written by whoever brings the batch that is next.
     Text(TextTable),
 }
@@ -29,6 +31,7 @@ impl TableOutput {
     pub(super) fn push(&self, number: u64, batches: Vec<RecordBatch>) -> Result<()> {
         match self {
             Self::Parquet(writer) => writer.push(number, batches),
+            Self::Nowhere => Ok(()),
             Self::Text(text) => text.push(number, batches),
         }
     }
@@ -37,6 +40,7 @@ impl TableOutput {
     pub fn finish(self) -> Result<Vec<PartFile>> {
         match self {
             Self::Parquet(writer) => writer.finish(),
+            Self::Nowhere => Ok(Vec::new()),
             Self::Text(text) => text.finish().map(|()| Vec::new()),
         }
     }

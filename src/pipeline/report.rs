@@ -1,14 +1,20 @@
 //! The account of a run: it adds up, or it is not given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::flow::Outcome;
+use super::model::ModelReport;
+use super::roster::Members;
+use super::synchronise::Kind;
 use crate::fhir::Unresolvable;
 use crate::flatten::{Counts, View};
 use crate::ingest;
+use crate::load::LoadReport;
+use crate::warehouse::ColumnChange;
 
 /// What a run did. Written as JSON beside the tables, and to people as text.
 #[derive(Debug, Serialize)]
@@ -19,7 +25,15 @@ pub struct RunReport {
     pub pipeline: String,
     /// When it began, RFC 3339.
     pub started: String,
-    /// `committed`, or why not.
+    /// `full`, `increment` or `merge`.
+    pub kind: String,
+    /// Since when changes were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Up to when the tables have the changes of the source now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synchronised_until: Option<String>,
+    /// `committed`, `unchanged`, or why nothing was committed.
     pub outcome: String,
     /// Whole time, in seconds.
     pub seconds: f64,
@@ -35,11 +49,26 @@ pub struct RunReport {
     pub files: Vec<FileCounts>,
     /// By table.
     pub tables: Vec<TableReport>,
+    /// Older versions of resources, which did not count.
+    pub superseded: u64,
+    /// Resources that were deleted, by type.
+    pub deleted: BTreeMap<String, u64>,
+    /// Deletions that name no resource that could be found, by reason.
+    pub deletions_not_understood: BTreeMap<&'static str, u64>,
+    /// The members of the group, if they are followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<MembersReport>,
     /// How many were rejected, by reason.
     pub rejects: BTreeMap<String, u64>,
+    /// How the columns of tables changed.
+    pub schema_changes: Vec<SchemaChange>,
     /// The export, if the source is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export: Option<ExportReport>,
+    /// Tables made of others.
+    pub models: Vec<ModelReport>,
+    /// Where tables were loaded to.
+    pub loads: Vec<LoadReport>,
     /// Wall seconds of the stages, in their order.
     pub stages: Vec<Stage>,
     /// What is well to know.
@@ -60,6 +89,58 @@ pub struct ExportReport {
     /// What is well to know; also among the warnings of the run.
     #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+/// The members of a group: how many.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct MembersReport {
+    /// Now.
+    pub now: usize,
+    /// Who were none at the last run.
+    pub new: usize,
+    /// Who were members then, and are none any more.
+    pub departed: usize,
+}
+
+impl MembersReport {
+    pub(super) fn of(members: &Members) -> Self {
+        let Members { now, new, departed } = members;
+        Self { now: now.len(), new: new.len(), departed: departed.len() }
+    }
+}
+
+/// How a column of a table differs from the view's.
+#[derive(Debug, Clone, Serialize)]
+pub struct SchemaChange {
+    /// The table.
+    pub table: String,
+    /// Whether earlier rows stay.
+    #[serde(skip)]
+    pub kept: bool,
+    /// The column, and what is new about it.
+    #[serde(flatten)]
+    pub change: ColumnChange,
+}
+
+impl fmt::Display for SchemaChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.table;
+        match &self.change {
+            ColumnChange::Added { column } if self.kept => {
+                write!(
+                    f,
+                    "`{table}` has a new column `{column}`, null in earlier rows: `kiln rebuild` fills it"
+                )
+            }
+            ColumnChange::Added { column } => write!(f, "`{table}` has a new column `{column}`"),
+            ColumnChange::Dropped { column } => {
+                write!(f, "`{table}` has a column `{column}` that its view does not have any more")
+            }
+            ColumnChange::Retyped { column, from, to } => {
+                write!(f, "`{table}.{column}` was {from}, and is {to} in the view")
+            }
+        }
+    }
 }
 
 /// The account of a file, or of all.
@@ -113,7 +194,7 @@ impl FileCounts {
     }
 }
 
-/// The account of a table: resources of its type = with rows + without rows + failed.
+/// The account of a table: resources of its type = with rows + without rows + failed + passed over.
 #[derive(Debug, Serialize)]
 pub struct TableReport {
     /// Its name.
@@ -128,8 +209,14 @@ pub struct TableReport {
     pub without_rows: u64,
     /// On how many the view failed: rejects.
     pub failed: u64,
-    /// Rows.
+    /// How many were passed over: older versions, and what is not whole.
+    pub passed_over: u64,
+    /// Rows that came.
     pub rows: u64,
+    /// Rows that went, where they were counted.
+    pub rows_gone: u64,
+    /// Files that were written again without the rows that went.
+    pub files_rewritten: usize,
     /// Bytes of its Parquet files.
     pub bytes: u64,
     /// The Delta version, once committed.
@@ -181,7 +268,7 @@ pub fn unresolved_references(view: &View, counts: &Counts) -> Vec<UnresolvedRefe
 }
 
 impl TableReport {
-    pub(super) fn of(view: &View, counts: &Counts, resources: u64) -> Self {
+    pub(super) fn of(view: &View, counts: &Counts, passed_over: u64, resources: u64) -> Self {
         let failures = view.columns.iter().zip(&counts.cast_failures).filter(|(_, n)| **n > 0);
         Self {
             table: view.name.clone(),
@@ -190,7 +277,10 @@ impl TableReport {
             with_rows: counts.with_rows,
             without_rows: counts.without_rows,
             failed: counts.failed,
+            passed_over,
             rows: counts.rows,
+            rows_gone: 0,
+            files_rewritten: 0,
             bytes: 0,
             version: None,
             cast_failures: failures.map(|(c, n)| (c.name.clone(), *n)).collect(),
@@ -240,7 +330,7 @@ pub(super) struct Account {
 impl Account {
     /// # Panics
     /// If a line or a resource is unaccounted for: that is a bug, and numbers that do not add up must not be given.
-    pub(super) fn of(outcome: &Outcome, views: &[View]) -> Self {
+    pub(super) fn of(outcome: &Outcome, views: &[View], kind: Kind) -> Self {
         let files: Vec<_> = outcome
             .input
             .files
@@ -254,19 +344,19 @@ impl Account {
         );
         let tables: Vec<_> = views
             .iter()
-            .zip(&outcome.counts)
-            .map(|(view, counts)| {
+            .zip(outcome.counts.iter().zip(&outcome.passed_over))
+            .map(|(view, (counts, passed_over))| {
                 let resources = total.resources.get(view.resource.name()).copied().unwrap_or(0);
-                let table = TableReport::of(view, counts, resources);
+                let table = TableReport::of(view, counts, *passed_over, resources);
                 assert_eq!(
                     resources,
-                    table.with_rows + table.without_rows + table.failed,
+                    table.with_rows + table.without_rows + table.failed + table.passed_over,
                     "a resource is unaccounted for"
                 );
                 table
             })
             .collect();
-        let without = tables.iter().filter(|t| t.resources == 0);
+        let without = tables.iter().filter(|t| kind == Kind::Full && t.resources == 0);
         let empty = without
             .map(|t| format!("no `{}` in the source: `{}` is empty", t.resource, t.table))
             .collect::<Vec<_>>();

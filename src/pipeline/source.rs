@@ -1,6 +1,7 @@
 //! `[source]` of a pipeline: where its resources come from.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use crate::export::{ExportTable, Settings};
 use crate::fhir::Type;
 use crate::flatten::{Problem, Severity};
 use crate::objects::StoreSettings;
+use crate::settings::{Mistake, Mistakes};
 
 /// Where resources come from.
 #[derive(Debug, Clone)]
@@ -38,6 +40,28 @@ pub struct ExportSource {
     pub folder: PathBuf,
     /// How many are kept once the tables have their data.
     pub keep: usize,
+    /// How changes are asked for, where not every run asks for everything.
+    pub increments: Option<Increments>,
+}
+
+/// `since = "auto"`: how a run asks for what has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Increments {
+    /// Changes are asked for from so much earlier than what is known to be complete.
+    pub overlap: Duration,
+    /// Whether an export that the server reported errors of counts as complete up to its time.
+    pub advance_with_errors: bool,
+    /// Whether the history of new members of the group is asked for; else the server is trusted to send it.
+    pub history_of_new_members: bool,
+    /// Whether the rows of patients go who left the group.
+    pub remove_departed: bool,
+}
+
+impl Increments {
+    /// Whether each run asks who belongs to the group.
+    pub(super) fn follow_members(&self) -> bool {
+        self.history_of_new_members || self.remove_departed
+    }
 }
 
 /// As written.
@@ -107,7 +131,7 @@ impl SourceTable {
         match (self.path, self.sample, self.export) {
             (Some(path), None, None) => paths(path, checker),
             (None, Some(sample), None) => population(sample, checker),
-            (None, None, Some(export)) => export_source(*export, name, checker),
+            (None, None, Some(export)) => export_source(*export, self.mode, name, checker),
             _ => {
                 checker.error("source", "a source is one of `path`, `sample` and `export`");
                 None
@@ -141,15 +165,19 @@ fn population(sample: SampleTable, checker: &mut Checker<'_>) -> Option<Source> 
     Some(Source::Sample { patients, seed, folder: checker.folder.join(folder) })
 }
 
-fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) -> Option<Source> {
-    if written.since.is_some() {
-        let problem = Problem::error(
-            "source.export.since",
-            "`since` would replace the tables by what has changed",
-        );
-        checker.add(
-            problem.hint("leave it out: a run replaces its tables by all that the export gives"),
-        );
+fn export_source(
+    mut written: ExportTable,
+    mode: Mode,
+    name: &str,
+    checker: &mut Checker<'_>,
+) -> Option<Source> {
+    let increments = checker.settings("source.export", increments(&mut written)).flatten();
+    if written.since.is_some() && mode == Mode::Replace {
+        let message = "`since` would replace the tables by what has changed";
+        let problem = Problem::error("source.export.since", message);
+        checker.add(problem.hint(
+            "write `since = \"auto\"`: runs ask for what has changed since the last; or `mode = \"merge\"` below `[source]`",
+        ));
     }
     for problem in check_types(&written.types) {
         checker.add(problem);
@@ -169,7 +197,51 @@ fn export_source(written: ExportTable, name: &str, checker: &mut Checker<'_>) ->
     }
     let folder = found.folder.unwrap_or_else(|| PathBuf::from("exports").join(name));
     let folder = checker.folder.join(folder);
-    Some(Source::Export(Box::new(ExportSource { settings: found.settings, folder, keep })))
+    let settings = found.settings;
+    Some(Source::Export(Box::new(ExportSource { settings, folder, keep, increments })))
+}
+
+/// What is asked for as `since = "auto"`, which is taken out of the table.
+fn increments(written: &mut ExportTable) -> Result<Option<Increments>, Vec<Mistake>> {
+    let mut mistakes = Mistakes::default();
+    let auto = written.since.take_if(|since| since == "auto").is_some();
+    let group = written.group.is_some()
+        || written.group_name.is_some()
+        || written.group_identifier.is_some();
+    let mut increments = Increments {
+        advance_with_errors: written.advance_with_errors.unwrap_or(false),
+        remove_departed: written.remove_departed.unwrap_or(false),
+        ..Increments::default()
+    };
+    if let Some(span) = &written.since_overlap {
+        match span.duration() {
+            Some(overlap) => increments.overlap = overlap,
+            None => mistakes.hinted("since_overlap", "this is no span of time", "write `1h`"),
+        }
+    }
+    match written.new_members.as_deref() {
+        None | Some("trust") => {}
+        Some("history") => increments.history_of_new_members = true,
+        Some(other) => {
+            let hint = "write `trust` (the server sends it) or `history` (Kiln asks for it)";
+            mistakes.hinted("new_members", format!("`{other}` is not known"), hint);
+        }
+    }
+    for (path, given) in [
+        ("since_overlap", written.since_overlap.is_some()),
+        ("advance_with_errors", written.advance_with_errors.is_some()),
+        ("new_members", written.new_members.is_some()),
+        ("remove_departed", written.remove_departed.is_some()),
+    ] {
+        if given && !auto {
+            mistakes.hinted(path, "this says something of `since = \"auto\"` only", "add that");
+        }
+    }
+    if increments.follow_members() && !group {
+        let path = if increments.remove_departed { "remove_departed" } else { "new_members" };
+        mistakes.hinted(path, "only a group has members", "name the group");
+    }
+    if mistakes.0.is_empty() { Ok(auto.then_some(increments)) } else { Err(mistakes.0) }
 }
 
 /// What is odd about the resource types that a server is asked for. It may have some that R4 has not; what is nearly the

@@ -45,7 +45,15 @@ pub(super) fn planning(e: &DataFusionError, sql: &str, tables: &[String]) -> Err
 /// itself did not hold: it may come from a patient's record.
 pub(super) fn running(e: &DataFusionError, sql: &str) -> Error {
     let root = e.iter().next().unwrap_or(e).find_root();
-    let message = clean(&mask(&bare_message(root), sql));
+    let bare = bare_message(root);
+    if bare.contains("Object at location ") && bare.contains(" not found") {
+        return Error::new(
+            ErrorKind::Query,
+            "the query failed: a data file of a table is not there",
+        )
+        .hint("`kiln vacuum` removes the files of old versions; the current one keeps its own");
+    }
+    let message = clean(&mask(&bare, sql));
     let error = Error::new(ErrorKind::Query, format!("the query failed: {message}"));
     if message.contains("cannot cast") || message.contains("error parsing") {
         return error.hint("TRY_CAST gives null where a value does not fit the type");

@@ -12,6 +12,7 @@ mod json;
 mod output;
 mod parquet;
 mod results;
+mod select;
 mod statement;
 mod table;
 #[cfg(test)]
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::thread;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
@@ -38,6 +38,7 @@ pub use catalog::{Column, Table};
 pub use format::{Encode, Format, Sink};
 pub use output::{Output, Partial, Written, write};
 pub use results::{ResultSet, Results};
+pub use select::{Rows, tables_read};
 
 /// A read-only SQL session over one warehouse. Timestamps, `now()` and `current_date` are UTC.
 ///
@@ -56,9 +57,24 @@ impl Engine {
     /// Fails with [`ErrorKind::Input`] when the folder is missing or holds no table, and with
     /// [`ErrorKind::Warehouse`] when a table's log cannot be read.
     pub async fn open(warehouse: &Path) -> Result<Self> {
-        let folders = table_folders(warehouse)?;
+        Self::open_folders(&table_folders(warehouse)?, |_| None).await
+    }
+
+    /// Opens tables at versions of the past; those that are not named are not there. A version whose files were removed
+    /// fails only when it is read. Errors as [`Engine::open`].
+    pub async fn open_versions(warehouse: &Path, versions: &BTreeMap<String, u64>) -> Result<Self> {
+        let mut folders = table_folders(warehouse)?;
+        folders.retain(|name, _| versions.contains_key(name));
+        Self::open_folders(&folders, |name| versions.get(name).copied()).await
+    }
+
+    async fn open_folders(
+        folders: &BTreeMap<String, PathBuf>,
+        version: impl Fn(&str) -> Option<u64>,
+    ) -> Result<Self> {
         let context = SessionContext::new_with_config(session_config());
-        let tables = try_join_all(folders.iter().map(|(name, folder)| open_table(name, folder)));
+        let tables = folders.iter().map(|(name, folder)| open_table(name, folder, version(name)));
+        let tables = try_join_all(tables);
         let mut rows = BTreeMap::new();
         for (name, table) in tables.await? {
             if let Some(count) = register(&context, &name, &table)? {
@@ -71,15 +87,9 @@ impl Engine {
     /// A session over tables without rows, to check statements before there is any data.
     pub fn over_schemas(tables: &[(String, SchemaRef)]) -> Result<Self> {
         let context = SessionContext::new_with_config(session_config());
-        for (name, schema) in tables {
-            let table = Arc::new(EmptyTable::new(schema.clone()));
-            let failed = |e: datafusion::error::DataFusionError| {
-                Error::new(ErrorKind::Definition, format!("cannot check against `{name}`: {e}"))
-            };
-            let reference = datafusion::common::TableReference::bare(name.as_str());
-            context.register_table(reference, table).map_err(failed)?;
-        }
-        Ok(Self { context, rows: BTreeMap::new() })
+        let engine = Self { context, rows: BTreeMap::new() };
+        tables.iter().try_for_each(|(name, schema)| engine.add_schema(name, schema))?;
+        Ok(engine)
     }
 
     /// Runs all statements of `sql` and drops their rows: whatever is wrong with them shows.
@@ -166,8 +176,12 @@ fn has_version(folder: &Path) -> bool {
     log.is_ok_and(|entries| entries.flatten().any(|entry| is_entry(&entry.path())))
 }
 
-/// Reads the log of the table in `folder`, up to the version current now.
-async fn open_table(name: &str, folder: &Path) -> Result<(String, DeltaTable)> {
+/// Reads the log of the table in `folder`, up to a version, or to the one that is current now.
+async fn open_table(
+    name: &str,
+    folder: &Path,
+    version: Option<u64>,
+) -> Result<(String, DeltaTable)> {
     let unreadable = |e: deltalake::DeltaTableError| {
         Error::new(ErrorKind::Warehouse, format!("cannot open the table `{name}`: {e}"))
             .at("folder", folder.display())
@@ -178,7 +192,11 @@ async fn open_table(name: &str, folder: &Path) -> Result<(String, DeltaTable)> {
             .at("folder", folder.display())
     })?;
     let url = deltalake::ensure_table_uri(path).map_err(unreadable)?;
-    let table = deltalake::open_table(url).await.map_err(unreadable)?;
+    let table = match version {
+        Some(version) => deltalake::open_table_with_version(url, version).await,
+        None => deltalake::open_table(url).await,
+    };
+    let table = table.map_err(unreadable)?;
     Ok((name.to_owned(), table))
 }
 

@@ -407,3 +407,31 @@ async fn a_folder_without_tables_is_refused() {
     let error = Engine::open(folder.path()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Warehouse, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_at_versions_of_the_past() {
+    let folder = warehouse().await;
+    let count = "select count(*) as n, count(distinct code) as codes from observation";
+    let at = |version| [("observation".to_owned(), version)].into();
+    // The fixture writes one half a version.
+    for (version, rows) in [(0, 2500), (1, 5000)] {
+        let engine = Engine::open_versions(folder.path(), &at(version)).await.unwrap();
+        let found = text(&engine, count, Format::Csv).await.unwrap();
+        assert_eq!(found, format!("n,codes\n{rows},7\n"));
+        let tables = engine.tables().await;
+        assert_eq!((tables.len(), tables[0].rows), (1, Some(rows)));
+    }
+    let missing = Engine::open_versions(folder.path(), &at(9)).await.err().unwrap();
+    assert_eq!(missing.kind(), ErrorKind::Warehouse);
+    // Files that are no more.
+    for entry in fs::read_dir(folder.path().join("observation")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "parquet") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let engine = Engine::open_versions(folder.path(), &at(0)).await.unwrap();
+    let error = failure(&engine, count).await;
+    assert_eq!(error.kind(), ErrorKind::Query);
+    assert_eq!(error.message(), "the query failed: a data file of a table is not there");
+}

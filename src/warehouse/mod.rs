@@ -21,14 +21,24 @@
 //! needs a tokio runtime, because delta-rs does.
 
 mod change;
+mod commit;
 mod cut;
 mod delta;
+mod evolve;
 mod key_set;
+mod log;
+mod merge;
+mod optimize;
 mod part;
+mod past;
+mod reader;
 mod row_group;
 mod schema;
+mod sort;
 mod staging;
 mod stats;
+mod table_file;
+mod vacuum;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
@@ -40,10 +50,13 @@ use deltalake::DeltaTable;
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
 pub use change::{Change, Gone};
-pub use delta::{CommitInfo, Committed};
+pub use commit::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
+pub use optimize::Optimized;
 pub use part::PartFile;
+pub use schema::check_columns;
 pub use staging::Staging;
+pub use vacuum::Removed;
 pub use writer::{ParquetOptions, TableWriter};
 
 /// What Kiln keeps beside the tables.
@@ -194,7 +207,8 @@ impl Warehouse {
         }
     }
 
-    fn own_folder(&self) -> PathBuf {
+    /// Where Kiln keeps what is not a table: history, reports, staging area.
+    pub fn own_folder(&self) -> PathBuf {
         self.root.join(OWN_FOLDER)
     }
 

@@ -31,6 +31,11 @@ pub(super) fn to_delta(schema: &Schema) -> Result<StructType> {
     })
 }
 
+/// Fails if a table cannot have these columns.
+pub fn check_columns(schema: &Schema) -> Result<()> {
+    to_delta(schema).map(drop)
+}
+
 /// Whether a schema needs the table feature `timestampNtz`.
 pub(super) fn has_timestamp_without_zone(schema: &Schema) -> bool {
     fn within(data_type: &DataType) -> bool {
@@ -104,7 +109,7 @@ fn no_type(column: &str, data_type: &DataType) -> Error {
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
         return Err(refuse(name, "has a name that a Delta table cannot have")
-            .hint("use letters, digits and `_`"));
+            .hint("use letters, digits and `_`; in SQL, `AS name` gives a name"));
     }
     Ok(())
 }

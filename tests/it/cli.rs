@@ -256,7 +256,7 @@ fn query_refuses_with_place_and_suggestion() {
                 "  line: 1, column 12",
                 "  SELECT id, gendr FROM people",
                 "             ^^^^^",
-                "  hint: did you mean `gender`? columns: _key, id, gender, family, birth, given, _run",
+                "  hint: did you mean `gender`? columns: _key, id, gender, family, birth, given, _source, _run",
             ][..],
         ),
         (
@@ -309,13 +309,7 @@ fn check_says_everything_that_is_wrong_with_a_view() {
       {"unionAll":[{"column":[{"name":"u","path":"gender"}]},{"column":[{"name":"w","path":"gender"}]}]}]}"#;
     fs::write(scene.path().join("bad.json"), bad).unwrap();
     fs::write(scene.path().join("cut.json"), "{\"name\":").unwrap();
-    check(
-        scene.path(),
-        &["check", "people.json", "pipeline.toml"],
-        0,
-        "2 files checked: nothing is wrong\n",
-        &[],
-    );
+    check(scene.path(), &["check", "people.json"], 0, "1 file checked: nothing is wrong\n", &[]);
     check(
         scene.path(),
         &["check", "bad.json", "cut.json", "none.json", "people.json"],
@@ -399,7 +393,7 @@ query = [{ name = "q", sql = "SELECT gendr FROM people" }, { name = "r", sql = "
         "",
         &[
             "  at: syntax.toml: line 2",
-            "error: unknown field `schemes`, expected one of `name`, `description`, `source`, `schemas`, `warehouse`, `rejects`, `query`",
+            "error: unknown field `schemes`, expected one of `name`, `description`, `source`, `schemas`, `warehouse`, `rejects`, `model`, `load`, `notify`, `schedule`, `retention`, `query`",
             "  at: key.toml: line 1",
             "error: `0` is not between 1 and 1024",
             "  at: many.toml: source.max_line_mib",

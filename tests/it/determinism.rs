@@ -10,7 +10,8 @@ use flate2::write::GzEncoder;
 use kiln::flatten::View;
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{
-    self, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source, TableOutput, TextTable,
+    self, Care, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source, TableOutput,
+    TextTable,
 };
 use kiln::query::{Engine, Format};
 use kiln::warehouse::{ParquetOptions, TableWriter};
@@ -99,7 +100,7 @@ fn run(input: &Path, warehouse: &Path, threads: usize, cut: (u64, usize)) -> Fil
         ..Pipeline::new("same", source, shipped_views(), warehouse)
     };
     let progress = Progress::default();
-    let options = RunOptions { threads, progress: &progress, run: Some("run".into()) };
+    let options = RunOptions { run: Some("run".into()), ..RunOptions::new(threads, &progress) };
     let report = block_on(pipeline::run(&pipeline, &options)).unwrap().report;
     let account = format!("{:?} {:?} {:?}", report.files, report.tables, report.rejects);
     let mut found = Files::from([("account".into(), account.into_bytes())]);
@@ -179,8 +180,15 @@ fn flatten(
     let (input, progress) = (options(cut, false), Progress::default());
     let outputs = views.iter().map(|view| output(kind, view, folder.path())).collect();
     let environment = environment(&[]);
-    let flow =
-        Flow { views, origin: None, environment, input: &input, threads, progress: &progress };
+    let flow = Flow {
+        views,
+        origin: None,
+        care: Care::default(),
+        environment,
+        input: &input,
+        threads,
+        progress: &progress,
+    };
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let inputs = discover(&inputs.iter().map(text).collect::<Vec<_>>()).unwrap();
     let inputs: Vec<_> = inputs.files.iter().map(|file| text(&file.path)).collect();

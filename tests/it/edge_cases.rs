@@ -25,8 +25,8 @@ use std::path::Path;
 use kiln::flatten::{Column, Severity, View};
 use kiln::ingest::{Options, discover};
 use kiln::pipeline::{
-    self, Finding, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source, TableOutput,
-    TextTable,
+    self, Care, Finding, Flow, MaxRejects, Outcome, Pipeline, Progress, RunOptions, Source,
+    TableOutput, TextTable,
 };
 use kiln::query::{Engine, Format, Output, write};
 use serde::Deserialize;
@@ -335,6 +335,7 @@ fn flatten(view: &View, inputs: &[String], bases: &[&str], to: &Path) -> Outcome
     let flow = Flow {
         views: std::slice::from_ref(view),
         origin: None,
+        care: Care::default(),
         environment: environment(bases),
         input: &Options::default(),
         threads: 1,
@@ -386,7 +387,8 @@ fn answer(views: Vec<View>, inputs: Vec<String>, sql: &str, folder: &Path) -> Ve
         max_rejects: MaxRejects::Count(0),
         ..Pipeline::new("edge", Source::Paths(inputs), views, &warehouse)
     };
-    let options = RunOptions { threads: 1, progress: &Progress::default(), run: None };
+    let progress = Progress::default();
+    let options = RunOptions::new(1, &progress);
     let path = folder.join("answer.ndjson");
     block_on(async {
         pipeline::run(&pipeline, &options).await.unwrap();

@@ -206,7 +206,12 @@ fn a_job_is_taken_up_by_its_status_url() {
 
 #[test]
 fn mistakes_are_told_before_anything_is_asked() {
-    let folder = folder(&[("files.toml", "[source]\npath = \"x\"\n[warehouse]\npath = \"w\"\n")]);
+    let export =
+        "[source.export]\nserver = \"https://example.org/fhir\"\n[warehouse]\npath = \"w\"\n";
+    let folder = folder(&[
+        ("export.toml", export),
+        ("files.toml", "[source]\npath = \"x\"\n[warehouse]\npath = \"w\"\n"),
+    ]);
     for (arguments, expected) in [
         (&["https://example.org/fhir"][..], "the export has no folder"),
         (
@@ -216,11 +221,24 @@ fn mistakes_are_told_before_anything_is_asked() {
         (&["http://example.org/fhir", "--out", "o"], "http"),
         (&["files.toml"], "the source of `files.toml` is no export"),
         (&["https://example.org/fhir", "--out", "o", "--vendor", "epik"], "did you mean `epic`?"),
+        (
+            &["https://example.org/fhir", "--out", "o", "--client-id", "me"],
+            "`--client-id` alone signs nobody in",
+        ),
+        (
+            &["https://example.org/fhir", "--dry-run", "--client-id", "me"],
+            "`--client-id` alone signs nobody in",
+        ),
+        (
+            &["export.toml", "--type", "Patient", "--client-id", "me", "--key", "k", "--compress"],
+            "leave out --type, --client-id, --key, --compress, or change the pipeline",
+        ),
+        (&["export.toml", "--dry-run", "--header-env", "a=B"], "leave out --header-env,"),
     ] {
         let ran = run(folder.path(), &[&["export"], arguments].concat(), "");
         assert_ne!(ran.code, 0, "{arguments:?}");
         assert!(ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
-        assert_eq!(names(folder.path()), ["files.toml"], "{arguments:?}");
+        assert_eq!(names(folder.path()), ["export.toml", "files.toml"], "{arguments:?}");
     }
 }
 

@@ -197,7 +197,7 @@ fn rows_are_made_while_files_still_arrive_and_none_is_seen_before_all_have() {
         write_pipeline(folder.path(), &server, "timeout = \"1s\"\nattempts = 1");
         let (pipeline, _) = Pipeline::load(&folder.path().join("nightly.toml")).unwrap();
         let progress = Progress::default();
-        let options = RunOptions { threads: 2, progress: &progress, run: None };
+        let options = RunOptions::new(2, &progress);
         let failed = pipeline::run(&pipeline, &options).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::TryLater, "{failed}");
         assert_eq!(progress.rows.load(Ordering::Relaxed), 4, "of the files that came");

@@ -6,7 +6,7 @@ use std::path::Path;
 use kiln::fhirpath::Document;
 use kiln::flatten::View;
 use kiln::ingest::{Options, discover};
-use kiln::pipeline::{self, Flow, MaxRejects, Progress, TableOutput, TextTable};
+use kiln::pipeline::{self, Care, Flow, MaxRejects, Progress, TableOutput, TextTable};
 use kiln::query::Format;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -237,6 +237,7 @@ fn rows(input: &str, folder: &Path) -> Vec<Value> {
     let flow = Flow {
         views: &views,
         origin: None,
+        care: Care::default(),
         environment: environment(&[]),
         input: &options,
         threads: 1,

@@ -67,7 +67,8 @@ pub(crate) async fn value(engine: &Engine, sql: &str) -> String {
 /// A fixed time, and the bases of the export's server.
 pub(crate) fn environment(bases: &[&str]) -> Environment {
     let now = Temporal::date_time("2026-01-01T00:00:00Z").unwrap();
-    Environment { now, bases: bases.iter().map(|b| (*b).to_owned()).collect() }
+    let bases = bases.iter().map(|b| (*b).to_owned()).collect();
+    Environment { now, bases, key_prefix: None }
 }
 
 /// The rows that a view makes of resources, each given as its JSON text; the first failure of the view ends it.

@@ -55,7 +55,8 @@ pub(super) fn conclude(job: &mut ExportJob) -> Result<Complete> {
     }
     let reported = Reported::read(state, job.store.folder())?;
     reported.judge(&job.settings, &mut warnings)?;
-    Ok(Complete { transaction_time, warnings, state: state.clone() })
+    let errors = reported.errors;
+    Ok(Complete { transaction_time, errors, warnings, state: state.clone() })
 }
 
 /// The instant up to which the export is complete, as written: the earliest, should pages differ.

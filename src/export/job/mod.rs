@@ -83,6 +83,8 @@ pub enum Event {
 pub struct Complete {
     /// The instant up to which it is complete, as the server wrote it.
     pub transaction_time: String,
+    /// Errors that the server reported, and that are accepted.
+    pub errors: u64,
     /// What is well to know: counts that do not fit, errors the server reported and that are accepted, …
     pub warnings: Vec<String>,
     /// All that was asked, found and stored.

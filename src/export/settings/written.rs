@@ -37,8 +37,16 @@ pub struct ExportTable {
     pub types: Vec<String>,
     /// `_typeFilter`
     pub type_filters: Vec<String>,
-    /// `_since`
+    /// `_since`; `auto` is the caller's business, as are the next four.
     pub since: Option<String>,
+    /// How much earlier than what is known to be complete changes are asked for.
+    pub since_overlap: Option<Span>,
+    /// Whether an export that the server reported errors of counts as complete up to its time.
+    pub advance_with_errors: Option<bool>,
+    /// `trust` or `history`: whether the history of new members of a group is asked for.
+    pub new_members: Option<String>,
+    /// Whether the rows of patients go who left the group.
+    pub remove_departed: Option<bool>,
     /// `_until`
     pub until: Option<String>,
     /// `_elements`

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+use crate::export::request::ExportRequest;
+
 pub(super) use store::Store;
 
 /// The form of `export.json` that this version writes and reads.
@@ -92,6 +95,25 @@ impl ExportState {
         folder.join(store::STATE).is_file()
     }
 
+    /// What is remembered of the export in a folder, if one was begun there.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        store::load(folder)
+    }
+
+    /// `_since` of the request.
+    pub fn since(&self) -> Option<&str> {
+        self.request.get("since").and_then(serde_json::Value::as_str)
+    }
+
+    /// Whether it asks for the same as a request, apart from `_since`.
+    pub fn is_of(&self, request: &ExportRequest) -> bool {
+        let mut asked = self.request.clone();
+        if let Some(since) = asked.get_mut("since") {
+            *since = serde_json::Value::Null;
+        }
+        asked.to_string() == identity(request)
+    }
+
     /// Nothing done yet for this request.
     pub(super) fn new(request: serde_json::Value) -> Self {
         Self { version: VERSION, request, ..Self::default() }
@@ -104,6 +126,11 @@ impl ExportState {
         let request = std::mem::take(&mut self.request);
         *self = Self { job: self.job, superseded, ..Self::new(request) };
     }
+}
+
+/// What tells a request from others, apart from `_since`, as text. Of patients there is only a hash.
+pub fn identity(request: &ExportRequest) -> String {
+    fingerprint::fingerprint(&ExportRequest { since: None, ..request.clone() }).to_string()
 }
 
 /// Most exports load no attachments.

@@ -144,7 +144,7 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-fn load(folder: &Path) -> Result<Option<ExportState>> {
+pub(super) fn load(folder: &Path) -> Result<Option<ExportState>> {
     let path = folder.join(STATE);
     let text = match fs::read(&path) {
         Ok(text) => text,

@@ -81,13 +81,13 @@ fn get_value<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     Ok(value.map_or(&[], |v| call.cx.one(v)))
 }
 
-/// The key of a resource is its id (SQL on FHIR, "getResourceKey()": opaque, but equal on both sides of a join).
+/// The key of a resource is its id, behind the name of its source if that has one (SQL on FHIR, "getResourceKey()": opaque, but equal on both sides of a join).
 fn resource_key<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
     let doc = call.cx.doc;
     match call.single_input()? {
         Some(Item::Element(e)) => {
             let id = doc.child(e.at, "id").and_then(|id| doc.text(id));
-            Ok(id.map_or(&[], |id| call.cx.one(Item::String(id))))
+            Ok(id.map_or(&[], |id| call.cx.one(Item::String(call.cx.key(id)))))
         }
         None => Ok(&[]),
         Some(_) => fail(call.span, "only resources have a key"),

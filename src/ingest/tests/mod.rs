@@ -91,6 +91,9 @@ fn work(blocks: &Blocks, options: &Options, done: &Mutex<Vec<Done>>) -> Result<(
         let counts = parser.run(&block, |line| {
             events.push(match line {
                 Line::Resource(resource) => (resource.origin, describe(resource)),
+                Line::Deletion(deletion) => {
+                    (deletion.origin, format!("-{}", deletion.url.unwrap_or_default()))
+                }
                 Line::Rejected(rejected) => (rejected.origin, format!("!{}", rejected.reason)),
             });
             Ok(())

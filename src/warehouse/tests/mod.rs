@@ -3,6 +3,9 @@
 
 mod crash;
 mod encoding;
+mod maintain;
+mod merge;
+mod past;
 mod tables;
 
 use std::collections::HashMap;

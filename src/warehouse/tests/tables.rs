@@ -21,10 +21,21 @@ fn stage(staging: &Staging, table: &str, batch: RecordBatch) -> Vec<PartFile> {
 
 /// One run that replaces a table.
 async fn replace(warehouse: &Warehouse, run: i64, table: &str, batch: RecordBatch) -> Committed {
-    let staging = warehouse.begin(&format!("run-{run}")).unwrap();
-    let schema = batch.schema();
+    replace_as(warehouse, &format!("run-{run}"), run, table, batch).await
+}
+
+/// As [`replace`], with a run of any name.
+pub(super) async fn replace_as(
+    warehouse: &Warehouse,
+    run: &str,
+    transaction: i64,
+    table: &str,
+    batch: RecordBatch,
+) -> Committed {
+    let staging = warehouse.begin(run).unwrap();
+    let (schema, info) = (batch.schema(), commit_info(transaction));
     let parts = stage(&staging, table, batch);
-    staging.commit(table, &schema, &parts, Change::Replace, &commit_info(run)).await.unwrap()
+    staging.commit(table, &schema, &parts, Change::Replace, &info).await.unwrap()
 }
 
 /// A warehouse in a folder whose name needs escaping in a URL.
@@ -38,7 +49,7 @@ async fn current(warehouse: &Warehouse, table: &str) -> RecordBatch {
     read(&warehouse.snapshot(table).await.unwrap().files)
 }
 
-async fn query(table: &DeltaTable, sql: &str) -> RecordBatch {
+pub(super) async fn query(table: &DeltaTable, sql: &str) -> RecordBatch {
     let context = SessionContext::new();
     let provider = table.table_provider().into_future().await.unwrap();
     context.register_table("t", provider).unwrap();

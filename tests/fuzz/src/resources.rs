@@ -46,7 +46,7 @@ pub const HOSTILE: [&str; 5] = [
 /// The run that they are part of.
 pub fn environment() -> Environment {
     let now = Temporal::date_time("2026-01-01T00:00:00Z").expect("it is a valid dateTime");
-    Environment { now, bases: vec!["http://e".into()] }
+    Environment { now, bases: vec!["http://e".into()], key_prefix: None }
 }
 
 /// The type that a resource says it is.
