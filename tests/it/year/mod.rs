@@ -11,6 +11,7 @@
 mod compare;
 mod draft;
 mod draws;
+mod failures;
 mod life;
 mod nights;
 mod pipeline;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::compare::{self, Rows};
-use super::draft::{Draft, bundle};
+use super::draft::{self, Draft, bundle};
 use super::draws::Draws;
 use super::life::{LONGEST_OPEN, Life};
 use super::pipeline::Pipeline;
@@ -149,7 +149,7 @@ impl Year {
         self.account.nights += 1;
         self.a_day_goes_by();
         if !full && self.since.is_some() && self.draws.percent(4) {
-            self.server.world().change = Some(left_out());
+            self.server.world().change = Some((draft::Kind::Data, left_out()));
         }
         let crashes =
             if self.draws.percent(self.plan.crashes) { 1 + self.draws.below(3) } else { 0 };
@@ -229,14 +229,15 @@ impl Year {
     /// committed may be one; that it was, `_since` of the next says.
     fn mains<'j>(&mut self, used: &[&'j Job]) -> Vec<&'j Job> {
         let night = self.account.nights;
-        let of = |is: fn(&Job) -> bool| used.iter().copied().filter(|job| is(job)).collect();
-        let mains: Vec<_> = of(|job| !job.asked.is_roster() && !job.asked.is_history());
-        let (rosters, histories): (Vec<_>, Vec<_>) =
-            (of(|j| j.asked.is_roster()), of(|j| j.asked.is_history()));
+        let of = |kind| {
+            used.iter().copied().filter(|job| job.asked.kind() == kind).collect::<Vec<_>>()
+        };
+        let mains = of(draft::Kind::Data);
         assert!(!mains.is_empty(), "night {night}: nothing was exported");
         self.account.repeated += mains.len() - 1;
-        let runs = [mains.len(), rosters.len(), histories.len()];
-        assert!(runs.iter().all(|count| *count <= mains.len()), "night {night}: {runs:?}");
+        for kind in [draft::Kind::Roster, draft::Kind::History] {
+            assert!(of(kind).len() <= mains.len(), "night {night}: {kind:?} more than once");
+        }
         assert!(self.account.repeated <= self.account.crashes, "night {night}: needless exports");
         mains
     }

@@ -15,12 +15,14 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::draft::{Asked, Draft, Mess};
+use super::draft::{Asked, Draft, Kind, Mess};
 use super::draws::Draws;
 use super::population::{Key, Population};
 
-/// What a test changes in the next export that is neither a roster nor a history.
+/// What a test changes in an export.
 type Change = Box<dyn FnOnce(&mut Draft) + Send>;
+/// What happens when the server has taken a request.
+type Event = Box<dyn FnOnce(&mut World) + Send>;
 
 /// The server, until the runtime ends.
 #[derive(Clone)]
@@ -38,8 +40,10 @@ pub(super) struct World {
     pub(super) jobs: Vec<Job>,
     /// What the client must not do, and did.
     pub(super) breaches: Vec<String>,
-    /// Happens to the next export.
-    pub(super) change: Option<Change>,
+    /// Happens to the next export of this kind.
+    pub(super) change: Option<(Kind, Change)>,
+    /// Happens after the next kick-off of this kind.
+    pub(super) then: Option<(Kind, Event)>,
     /// Where they are there, exports are untidy and requests fail now and then.
     pub(super) mess: Option<Draws>,
     pub(super) base: String,
@@ -83,6 +87,7 @@ impl Server {
             jobs: Vec::new(),
             breaches: Vec::new(),
             change: None,
+            then: None,
             mess,
             base,
             failed: BTreeSet::new(),
@@ -157,7 +162,7 @@ impl World {
                 }
             },
             ("GET", ["fhir", "jobs", job]) => self.status(job),
-            ("DELETE", ["fhir", "jobs", job]) => self.delete(job),
+            ("DELETE", ["fhir", "jobs", job]) => self.forget(job),
             ("GET", ["fhir", "jobs", job, "files", file]) => self.file(job, file),
             _ => {
                 self.breaches.push(format!("{method} {path} is no url of this server"));
@@ -181,11 +186,14 @@ impl World {
         if asked.since.is_some_and(|since| since > self.now) {
             self.breaches.push("`_since` is in the future".to_owned());
         }
-        if asked.is_history() && asked.since.is_some() {
+        if asked.kind() == Kind::History && asked.since.is_some() {
             self.breaches.push("the history of new members is asked for with `_since`".to_owned());
         }
-        let job = self.job(asked);
+        let (kind, job) = (asked.kind(), self.job(asked));
         self.jobs.push(job);
+        if let Some((_, event)) = self.then.take_if(|(awaited, _)| *awaited == kind) {
+            event(self);
+        }
         let location = format!("{}/jobs/{}", self.base, self.jobs.len());
         // Others ask in between, and time goes by.
         self.now += SignedDuration::from_millis(1300);
@@ -200,10 +208,8 @@ impl World {
         if let Some(draws) = &mut self.mess {
             mess(draws).make(&mut draft);
         }
-        if !asked.is_roster() && !asked.is_history() {
-            if let Some(change) = self.change.take() {
-                change(&mut draft);
-            }
+        if let Some((_, change)) = self.change.take_if(|(kind, _)| *kind == asked.kind()) {
+            change(&mut draft);
         }
         let everything = Asked { group: asked.group, ..Asked::default() };
         let state = everything.select(population, kicked).into_iter();
@@ -235,7 +241,7 @@ impl World {
         Answer::json(200, &job.manifest)
     }
 
-    fn delete(&mut self, job: &str) -> Answer {
+    fn forget(&mut self, job: &str) -> Answer {
         let Some(job) = self.find(job) else { return Answer::new(404) };
         job.deleted = true;
         Answer::new(202)
@@ -317,7 +323,7 @@ fn asked(head: &axum::http::request::Parts, body: &[u8]) -> Result<Asked, String
             _ => return Err(format!("parameter `{name}` is not supported")),
         }
     }
-    Ok(Asked { parameters, ..asked })
+    Ok(asked)
 }
 
 fn posted(body: &[u8]) -> Result<Vec<(String, String)>, String> {
