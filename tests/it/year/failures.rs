@@ -155,7 +155,9 @@ async fn run(case: Case) -> Result<(), String> {
         let (patients, observations) = (expected.patients.into(), expected.observations.into());
         let expected = (expected.since.to_owned(), (patients, observations), Vec::new());
         if found != expected {
-            return Err(format!("{here}:\n  found    {found:?}\n  expected {expected:?}\n  {report}"));
+            return Err(format!(
+                "{here}:\n  found    {found:?}\n  expected {expected:?}\n  {report}"
+            ));
         }
     }
     let breaches = server.world().breaches.join(", ");

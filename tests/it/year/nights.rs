@@ -229,9 +229,8 @@ impl Year {
     /// committed may be one; that it was, `_since` of the next says.
     fn mains<'j>(&mut self, used: &[&'j Job]) -> Vec<&'j Job> {
         let night = self.account.nights;
-        let of = |kind| {
-            used.iter().copied().filter(|job| job.asked.kind() == kind).collect::<Vec<_>>()
-        };
+        let of =
+            |kind| used.iter().copied().filter(|job| job.asked.kind() == kind).collect::<Vec<_>>();
         let mains = of(draft::Kind::Data);
         assert!(!mains.is_empty(), "night {night}: nothing was exported");
         self.account.repeated += mains.len() - 1;
