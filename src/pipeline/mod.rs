@@ -60,8 +60,8 @@ pub use run::{
 };
 pub use schemas::{Finding, load, load_file, shipped};
 pub use source::{ExportSource, Increments, Source, base_url, check_types};
-pub use synchronise::next_export;
 pub use statements::Planned;
+pub use synchronise::next_export;
 
 use crate::flatten::View;
 

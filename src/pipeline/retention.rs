@@ -1,8 +1,16 @@
 //! What is kept, and how long: old versions of tables, the history, rejects.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::rejects::REJECTS_TABLE;
+use crate::error::Result;
+use crate::history::History;
 use crate::settings::{Mistake, Mistakes, Span};
+use crate::warehouse::{ParquetOptions, Warehouse};
 
 /// `[retention]` as written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -22,13 +30,64 @@ pub(super) struct RetentionTable {
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
     /// Versions of tables.
-    pub versions: Option<std::time::Duration>,
+    pub versions: Option<Duration>,
     /// Runs in the history.
-    pub runs: Option<std::time::Duration>,
+    pub runs: Option<Duration>,
     /// Rejects.
-    pub rejects: Option<std::time::Duration>,
+    pub rejects: Option<Duration>,
     /// Compacts tables with more small files.
     pub small_files: Option<usize>,
+}
+
+impl Retention {
+    /// Removes what need not be kept after a run. What fails is a warning: the run's work is done.
+    pub(super) async fn apply(&self, warehouse: &Warehouse, history: &History) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut note = |done: Result<()>| warnings.extend(done.err().map(|e| e.to_string()));
+        if let Some(age) = self.rejects {
+            note(drop_rejects(warehouse, age).await);
+        }
+        if let Some(most) = self.small_files {
+            note(compact(warehouse, most).await);
+        }
+        if let Some(age) = self.versions {
+            note(warehouse.vacuum(&[], age, false).await.map(drop));
+        }
+        if let Some(age) = self.runs {
+            note(history.prune(&before(age).to_string()).map(drop));
+        }
+        warnings
+    }
+}
+
+fn before(age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+/// Files of rejects have those of one run, and runs are named by their time.
+async fn drop_rejects(warehouse: &Warehouse, age: Duration) -> Result<()> {
+    let oldest = before(age).strftime("%Y%m%dT%H%M%SZ").to_string();
+    let staging = warehouse.begin("retention")?;
+    staging.drop_files(REJECTS_TABLE, &oldest).await.map(drop)
+}
+
+/// A file of less is small.
+const SMALL_BYTES: u64 = 16 << 20;
+
+async fn compact(warehouse: &Warehouse, most: usize) -> Result<()> {
+    let mut scattered = Vec::new();
+    for table in warehouse.tables()? {
+        let files = warehouse.snapshot(&table).await?.files;
+        let small = |file: &&PathBuf| file.metadata().is_ok_and(|file| file.len() < SMALL_BYTES);
+        if table != REJECTS_TABLE && files.iter().filter(small).count() > most {
+            scattered.push(table);
+        }
+    }
+    if scattered.is_empty() {
+        return Ok(());
+    }
+    warehouse.optimize(&scattered, &[], &ParquetOptions::default()).await.map(drop)
 }
 
 impl RetentionTable {

@@ -60,7 +60,7 @@ impl Engine {
         let folder = folder
             .canonicalize()
             .map_err(|e| Error::io(ErrorKind::Warehouse, "open the table in", &folder, e))?;
-        let (_, table) = open_table(name, &folder).await?;
+        let (_, table) = open_table(name, &folder, None).await?;
         let known = self.context.deregister_table(TableReference::bare(name));
         known.map_err(|e| error::running(&e, ""))?;
         self.rows.remove(name);

@@ -58,7 +58,7 @@ impl<'o> RunOptions<'o> {
 pub struct Done {
     /// The account, which is also in the warehouse.
     pub report: RunReport,
-    /// Why nothing was committed, if nothing was.
+    /// Why nothing was committed, or what failed when the tables were: a load.
     pub refused: Option<Error>,
 }
 
@@ -76,10 +76,12 @@ pub async fn run(pipeline: &Pipeline, options: &RunOptions<'_>) -> Result<Done> 
     for notification in &pipeline.notifications {
         warnings.extend(notification.tell(&pipeline.name, report, failure).await);
     }
-    done.map(|mut done| {
-        done.report.warnings.extend(warnings);
-        done
-    })
+    let mut done = done?;
+    if done.refused.is_none() {
+        warnings.extend(pipeline.retention.apply(&execution.warehouse, &execution.history).await);
+    }
+    done.report.warnings.extend(warnings);
+    Ok(done)
 }
 
 /// One run.
@@ -298,7 +300,7 @@ impl<'e> Execution<'e> {
         let changed = commit.all(staged, report).await?;
         report.stages.push(Timed::timed("commit", committing.elapsed()));
         report.outcome = if changed { "committed" } else { "unchanged" }.to_owned();
-        if !self.pipeline.models.is_empty() {
+        if changed && !self.pipeline.models.is_empty() {
             let making = Instant::now();
             report.models = super::model::make(self.pipeline, staging, &self.run, info).await?;
             report.stages.push(Timed::timed("models", making.elapsed()));
@@ -323,13 +325,19 @@ impl<'e> Execution<'e> {
                 "the server reported {errors} errors: the next run asks for the same changes again"
             ));
         }
+        // What the tables hold does not depend on who else has it: the next run loads what is missing.
+        let failed = self.load(&mut report).await.err();
         report.synchronised_until = synchronised.as_ref().map(|known| known.since.clone());
         let members = feed.members().map(|members| members.now.iter().cloned().collect());
         self.time(&mut report, waited);
         let ended = RunEnded {
             synchronised,
             members,
-            ..self.ended(&report.outcome, None, Some(json(&report)))
+            ..self.ended(
+                &report.outcome,
+                failed.as_ref().map(Error::to_string),
+                Some(json(&report)),
+            )
         };
         self.history.end(&ended)?;
         report.export = feed.done(&self.run).await?;
@@ -338,7 +346,18 @@ impl<'e> Execution<'e> {
         }
         report.seconds = self.started.elapsed().as_secs_f64();
         self.warehouse.write_report(&self.run, &pretty(&report))?;
-        Ok(Done { report, refused: None })
+        Ok(Done { report, refused: failed })
+    }
+
+    /// Loads the tables where the pipeline says.
+    async fn load(&self, report: &mut RunReport) -> Result<()> {
+        if self.pipeline.loads.is_empty() {
+            return Ok(());
+        }
+        let loading = Instant::now();
+        report.loads = super::loads::load(self.pipeline, &[], &self.run).await?;
+        report.stages.push(Timed::timed("loads", loading.elapsed()));
+        Ok(())
     }
 
     /// Up to when the tables have the changes of the source now. An export with errors may lack some.
