@@ -207,10 +207,12 @@ impl Year {
         self.account.orphans += jobs.len() - used.len();
         assert!(self.account.orphans <= self.account.crashes, "night {night}: needless kick-offs");
         let mains = self.mains(&used);
-        for main in &mains {
+        let last = mains[mains.len() - 1];
+        // A full export makes up for whatever a killed run began the night before.
+        let begun = if full { &mains[mains.len() - 1..] } else { &mains[..] };
+        for main in begun {
             self.check_since(main, full);
         }
-        let last = mains[mains.len() - 1];
         if last.has_errors {
             self.account.errors += 1;
             return;
