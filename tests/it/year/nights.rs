@@ -76,6 +76,8 @@ struct Year {
     since: Option<Timestamp>,
     /// What the tables held after the last run of each month, by the run.
     months: Vec<(String, BTreeMap<&'static str, Rows>)>,
+    /// What happened since the last run that succeeded, for whoever looks for what went wrong.
+    trail: Vec<String>,
     account: Account,
 }
 
@@ -140,6 +142,7 @@ impl Year {
             unused: 0,
             since: None,
             months: Vec::new(),
+            trail: Vec::new(),
             account: Account::default(),
         }
     }
@@ -187,6 +190,11 @@ impl Year {
         let arguments: &[&str] = if full { &["--full"] } else { &[] };
         let ended = self.pipeline.run(arguments, crash_at).await;
         let night = self.account.nights;
+        let jobs = self.server.world().jobs.len();
+        self.trail.push(format!(
+            "night {night}: run {arguments:?}, killed before step {crash_at:?}: {:?}, {jobs} jobs so far\n{}",
+            ended.code, ended.said
+        ));
         match ended.code {
             Some(0) => false,
             None if crash_at.is_some() => true,
@@ -202,6 +210,15 @@ impl Year {
             assert_eq!(world.breaches, Vec::<String>::new(), "night {night}");
             world.jobs[self.unused..].to_vec()
         };
+        for (at, job) in (self.unused + 1..).zip(&jobs) {
+            let Job { asked, kicked, transaction_time, epoch, polled, deleted, .. } = job;
+            self.trail.push(format!(
+                "job {at}: {:?} since {:?} asked at {kicked} (night {epoch}), until {transaction_time}, polled {polled} \
+                 times, deleted: {deleted}, errors: {}",
+                asked.kind(), asked.since, job.has_errors,
+            ));
+        }
+        let trail = std::mem::take(&mut self.trail).join("\n");
         self.unused += jobs.len();
         let used: Vec<_> = jobs.iter().filter(|job| job.polled > 0).collect();
         self.account.orphans += jobs.len() - used.len();
@@ -211,7 +228,7 @@ impl Year {
         // A full export makes up for whatever a killed run began the night before.
         let begun = if full { &mains[mains.len() - 1..] } else { &mains[..] };
         for main in begun {
-            self.check_since(main, full);
+            self.check_since(main, full, &trail);
         }
         if last.has_errors {
             self.account.errors += 1;
@@ -221,7 +238,7 @@ impl Year {
         // Where a killed run was gone on with a day later, some of what it asked is older than the rest.
         if used.iter().all(|job| job.epoch == last.epoch) {
             let found = compare::found(&self.pipeline.warehouse()).await;
-            let what = format!("night {night}, seed {}", self.plan.seed);
+            let what = format!("night {night}, seed {}\n{trail}", self.plan.seed);
             compare::assert_equal(&found, &compare::expected(&last.state), &what);
             self.account.compared += 1;
         }
@@ -244,17 +261,17 @@ impl Year {
     }
 
     /// `_since` has gone on exactly once.
-    fn check_since(&mut self, main: &Job, full: bool) {
+    fn check_since(&mut self, main: &Job, full: bool, trail: &str) {
         let night = self.account.nights;
         let asked = main.asked.since;
         if full {
-            assert_eq!(asked, None, "night {night}: a full export");
+            assert_eq!(asked, None, "night {night}: a full export\n{trail}");
         } else if asked.is_some() || self.since.is_none() {
-            assert_eq!(asked, self.since, "night {night}: `_since`");
+            assert_eq!(asked, self.since, "night {night}: `_since`\n{trail}");
         } else {
             // A full export of the night before was gone on with.
             let began = main.epoch < self.server.world().epoch;
-            assert!(began, "night {night}: asked for everything");
+            assert!(began, "night {night}: asked for everything\n{trail}");
         }
         if !main.has_errors && self.plan.kind != Kind::Full {
             // `Date` has no fractions of a second.
