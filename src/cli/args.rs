@@ -180,7 +180,7 @@ pub enum TableFormat {
 /// `kiln query`
 #[derive(Debug, Args)]
 pub struct QueryArguments {
-    /// The folder of the tables.
+    /// The folder of the tables, or `s3://bucket/prefix`.
     #[arg(long, value_name = "DIR", default_value = "warehouse")]
     pub warehouse: PathBuf,
     /// The tables as a run left them, or as they were at a time: `20261123T0200…`, `2026-11-23` (the end of that day,

@@ -263,7 +263,7 @@ pub(super) fn vacuumed(removed: &[Removed], dry_run: bool) -> Result<()> {
         let files = stored(of_table.files.len(), of_table.bytes);
         let _ = writeln!(account, "{what}: {files} {done}");
         for path in of_table.files.iter().filter(|_| dry_run) {
-            let _ = writeln!(account, "  {}", path.display());
+            let _ = writeln!(account, "  {path}");
         }
     }
     if removed.is_empty() {

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::definition::Pipeline;
+use super::object_source::LoadedObjects;
 use super::progress::Progress;
 use super::report::ExportReport;
 use super::roster::{self, Members};
@@ -42,6 +43,8 @@ enum Kind {
         /// What their manifests list as deleted.
         deleted: Vec<PathBuf>,
         members: Option<Members>,
+        /// Objects that the files were loaded from.
+        loaded: Option<LoadedObjects>,
     },
     Export(Box<Running>),
 }
@@ -81,6 +84,14 @@ pub(super) struct Brought {
     pub(super) errors: u64,
 }
 
+impl Kind {
+    fn files(inputs: Inputs, members: Option<Members>, loaded: Option<LoadedObjects>) -> Self {
+        let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
+        let deleted = listed.map(|file| file.path.clone()).collect();
+        Self::Files { inputs: Some(inputs), deleted, members, loaded }
+    }
+}
+
 impl Feed {
     /// Finds the files, or begins to export (or goes on with what was begun). Within a runtime.
     pub(super) fn open(
@@ -90,15 +101,15 @@ impl Feed {
         progress: &Progress,
     ) -> Result<Self> {
         let given = &pipeline.bases;
-        let files = |inputs: Inputs| {
-            let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
-            let deleted = listed.map(|file| file.path.clone()).collect();
-            (bases(&inputs, given), Kind::Files { inputs: Some(inputs), deleted, members: None })
-        };
+        let files = |inputs: Inputs| (bases(&inputs, given), Kind::files(inputs, None, None));
         let (bases, kind) = match &pipeline.source {
             Source::Paths(paths) => files(ingest::discover(paths)?),
             Source::Sample { patients, seed, folder } => {
                 files(population(*patients, *seed, folder)?)
+            }
+            Source::Objects(source) => {
+                let (loaded, inputs) = source.open()?;
+                (bases(&inputs, given), Kind::files(inputs, None, Some(loaded)))
             }
             Source::Export(source) => {
                 let server = source.settings.request.server.to_string();
@@ -119,10 +130,7 @@ impl Feed {
         let asked = [folder.join(NEW_MEMBERS), folder.to_owned()];
         let there = asked.iter().filter(|path| path.is_dir());
         let paths: Vec<_> = there.map(|path| path.to_string_lossy().into_owned()).collect();
-        let inputs = ingest::discover(&paths)?;
-        let listed = inputs.manifests.iter().flat_map(|manifest| &manifest.deleted);
-        let deleted = listed.map(|file| file.path.clone()).collect();
-        let kind = Kind::Files { inputs: Some(inputs), deleted, members };
+        let kind = Kind::files(ingest::discover(&paths)?, members, None);
         Ok(Self { bases, kind, waited: None })
     }
 
@@ -161,10 +169,18 @@ impl Feed {
         }
     }
 
-    /// Where the export is kept, if the source is one.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    /// The folder of the export, if the source is one.
+    pub(super) fn export(&self) -> Option<&Path> {
         match &self.kind {
             Kind::Files { .. } => None,
+            Kind::Export(running) => Some(&running.folder),
+        }
+    }
+
+    /// Where the export or the loaded objects are kept, if the source has such.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Files { loaded, .. } => loaded.as_ref().map(LoadedObjects::folder),
             Kind::Export(running) => Some(&running.folder),
         }
     }
@@ -183,8 +199,14 @@ impl Feed {
     /// The export is done with: the tables have its data, or there was none. The server may forget the job, and the
     /// next run asks for another. Says what was exported.
     pub(super) async fn done(self, run: &str) -> Result<Option<ExportReport>> {
-        let Kind::Export(running) = self.kind else { return Ok(None) };
-        running.done(run).await.map(Some)
+        match self.kind {
+            Kind::Files { loaded, .. } => {
+                // The tables are committed: what fails now is no failure of the run, and the next removes the rest.
+                let _ = loaded.map(LoadedObjects::done);
+                Ok(None)
+            }
+            Kind::Export(running) => running.done(run).await.map(Some),
+        }
     }
 }
 

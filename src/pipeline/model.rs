@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
@@ -215,13 +216,20 @@ async fn make_one(
     let schema = rows.schema.clone();
     let writer = staging.writer(&model.name, schema.clone(), &ParquetOptions::default())?;
     let parts = write(rows, writer).await?;
-    let done = staging.commit(&model.name, &schema, &parts, Change::Replace, info).await?;
+    let described = described(model, &schema);
+    let done = staging.commit(&model.name, &described, &parts, Change::Replace, info).await?;
     Ok(ModelReport {
         table: model.name.clone(),
         rows: parts.iter().map(|part| part.rows).sum(),
         version: done.version,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// The columns, with what the model is for as the comment of the table.
+fn described(model: &Model, columns: &SchemaRef) -> SchemaRef {
+    let comment = model.description.iter().map(|text| ("comment".to_owned(), text.clone()));
+    Arc::new(columns.as_ref().clone().with_metadata(comment.collect()))
 }
 
 /// Batch by batch: no more of the table is in memory than the writer's open row group.

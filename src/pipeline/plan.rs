@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::definition::{MaxRejects, Mode, Pipeline};
+use super::notify::Notification;
 use super::retention::Retention;
 use super::source::{ExportSource, Source};
 use super::statements::Planned;
@@ -60,7 +61,7 @@ impl Pipeline {
             ("models", self.model_lines(planned)),
             ("loads", self.loads.iter().map(|l| named(l.name(), l.tables())).collect()),
             ("schedule", lines_of(self.schedule.as_ref())),
-            ("notify", self.notifications.iter().map(|n| n.describe()).collect()),
+            ("notify", self.notifications.iter().map(Notification::describe).collect()),
             ("retention", retention_lines(&self.retention)),
             ("queries", self.queries.iter().map(|q| q.name.clone()).collect()),
             ("needs", self.need_lines()),
@@ -158,7 +159,7 @@ fn request_lines(request: &ExportRequest) -> Vec<String> {
     let list = |what: &str, values: &[String]| {
         (!values.is_empty()).then(|| format!("{what} {}", values.join(", ")))
     };
-    let mut lines = Vec::from_iter(list("types", &request.types));
+    let mut lines: Vec<_> = list("types", &request.types).into_iter().collect();
     lines.extend(request.type_filters.iter().map(|filter| format!("filter {filter}")));
     lines.extend(list("elements", &request.elements));
     lines.extend(list("with", &request.associated_data));
@@ -173,10 +174,11 @@ fn request_lines(request: &ExportRequest) -> Vec<String> {
 /// What `since = "auto"` comes to.
 fn since_line(export: &ExportSource) -> Option<String> {
     let increments = export.increments.as_ref()?;
-    let mut line = "only what changed since the last run".to_owned();
-    if !increments.overlap.is_zero() {
-        line += &format!(" and {} before it", span(increments.overlap));
-    }
+    let overlap = match increments.overlap {
+        Duration::ZERO => String::new(),
+        overlap => format!(" and {} before it", span(overlap)),
+    };
+    let mut line = format!("only what changed since the last run{overlap}");
     for (applies, says) in [
         (increments.advance_with_errors, "also after an export with errors"),
         (increments.history_of_new_members, "all of new members"),
@@ -229,7 +231,7 @@ fn retention_lines(retention: &Retention) -> Vec<String> {
     let keeps = |what: &str, time: Option<Duration>| {
         time.map(|time| format!("{what} of the last {}", span(time)))
     };
-    let mut lines = Vec::from_iter(keeps("versions", retention.versions));
+    let mut lines: Vec<_> = keeps("versions", retention.versions).into_iter().collect();
     lines.extend(keeps("runs", retention.runs));
     lines.extend(keeps("rejects", retention.rejects));
     let many = |files| format!("tables with more than {files} small files are compacted");

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::definition::{Checker, Mode};
+use super::object_source::{ObjectSource, split_pattern};
 use crate::export::{ExportTable, Settings};
 use crate::fhir::Type;
 use crate::flatten::{Problem, Severity};
-use crate::objects::StoreSettings;
+use crate::objects::{self, StoreSettings};
 use crate::settings::{Mistake, Mistakes};
 
 /// Where resources come from.
@@ -27,6 +28,8 @@ pub enum Source {
         /// Where it is written.
         folder: PathBuf,
     },
+    /// Objects of an object store.
+    Objects(ObjectSource),
     /// A Bulk Data export.
     Export(Box<ExportSource>),
 }
@@ -75,7 +78,10 @@ pub(super) struct SourceTable {
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
-    pub(super) store: StoreSettings,
+    store: StoreSettings,
+    /// Whether what is loaded from an object store stays when the tables have it.
+    #[serde(default)]
+    keep: bool,
     #[serde(default)]
     base: Vec<String>,
     pub(super) max_line_mib: Option<usize>,
@@ -129,7 +135,7 @@ impl SourceTable {
     /// The source of the pipeline with this name.
     pub(super) fn check(self, name: &str, checker: &mut Checker<'_>) -> Option<Source> {
         match (self.path, self.sample, self.export) {
-            (Some(path), None, None) => paths(path, checker),
+            (Some(path), None, None) => paths(path, self.store, self.keep, name, checker),
             (None, Some(sample), None) => population(sample, checker),
             (None, None, Some(export)) => export_source(*export, self.mode, name, checker),
             _ => {
@@ -140,20 +146,55 @@ impl SourceTable {
     }
 }
 
-fn paths(written: OneOrMany, checker: &mut Checker<'_>) -> Option<Source> {
-    let below = |path: &String| checker.folder.join(path).to_string_lossy().into_owned();
-    match written {
+fn paths(
+    written: OneOrMany,
+    store: StoreSettings,
+    keep: bool,
+    name: &str,
+    checker: &mut Checker<'_>,
+) -> Option<Source> {
+    let paths = match written {
         OneOrMany::One(path) if path.is_empty() => {
             checker.error("source.path", "the path is empty");
-            None
+            return None;
         }
         OneOrMany::Many(paths) if paths.is_empty() => {
             checker.error("source.path", "the list of paths is empty");
+            return None;
+        }
+        OneOrMany::One(path) => vec![path],
+        OneOrMany::Many(paths) => paths,
+    };
+    match paths.iter().filter(|path| objects::is_url(path)).count() {
+        0 => {
+            let below = |path: &String| checker.folder.join(path).to_string_lossy().into_owned();
+            Some(Source::Paths(paths.iter().map(below).collect()))
+        }
+        urls if urls == paths.len() => object_source(paths, store, keep, name, checker),
+        _ => {
+            checker.error("source.path", "paths are all in the object store, or none is");
             None
         }
-        OneOrMany::One(path) => Some(Source::Paths(vec![below(&path)])),
-        OneOrMany::Many(paths) => Some(Source::Paths(paths.iter().map(below).collect())),
     }
+}
+
+fn object_source(
+    urls: Vec<String>,
+    store: StoreSettings,
+    keep: bool,
+    name: &str,
+    checker: &mut Checker<'_>,
+) -> Option<Source> {
+    for url in &urls {
+        if let Err(error) = objects::check(split_pattern(url).0, &store) {
+            let problem = Problem::error("source.path", error.message());
+            checker.add(Problem { hint: error.remedy().map(str::to_owned), ..problem });
+            return None;
+        }
+    }
+    let folder = checker.folder.join("exports").join(name).join("objects");
+    let store = store.at(checker.folder);
+    Some(Source::Objects(ObjectSource { urls, store, folder, keep }))
 }
 
 fn population(sample: SampleTable, checker: &mut Checker<'_>) -> Option<Source> {

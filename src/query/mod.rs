@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod fixture;
 mod format;
 mod json;
+mod location;
 mod output;
 mod parquet;
 mod results;
@@ -20,7 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -29,13 +30,16 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 use deltalake::kernel::LogicalFileView;
+use deltalake::logstore::LogStoreRef;
 use futures::future::try_join_all;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::objects::StoreSettings;
 
 pub(crate) use catalog::quoted;
 pub use catalog::{Column, Table};
 pub use format::{Encode, Format, Sink};
+use location::Logs;
 pub use output::{Output, Partial, Written, write};
 pub use results::{ResultSet, Results};
 pub use select::{Rows, tables_read};
@@ -53,27 +57,31 @@ pub struct Engine {
 impl Engine {
     /// Opens every table of the `warehouse` folder: each sub-folder that holds a `_delta_log` with an
     /// entry is a table named as the folder. Folders starting with `_kiln` or a dot are not tables.
+    /// The url of an object store is read as the environment says.
     ///
     /// Fails with [`ErrorKind::Input`] when the folder is missing or holds no table, and with
     /// [`ErrorKind::Warehouse`] when a table's log cannot be read.
     pub async fn open(warehouse: &Path) -> Result<Self> {
-        Self::open_folders(&table_folders(warehouse)?, |_| None).await
+        Self::open_location(&warehouse.to_string_lossy(), &StoreSettings::default()).await
+    }
+
+    /// As [`Engine::open`], with what is needed to sign in to an object store.
+    pub async fn open_location(location: &str, store: &StoreSettings) -> Result<Self> {
+        Self::open_logs(&location::logs(location, store).await?, |_| None).await
     }
 
     /// Opens tables at versions of the past; those that are not named are not there. A version whose files were removed
     /// fails only when it is read. Errors as [`Engine::open`].
     pub async fn open_versions(warehouse: &Path, versions: &BTreeMap<String, u64>) -> Result<Self> {
-        let mut folders = table_folders(warehouse)?;
-        folders.retain(|name, _| versions.contains_key(name));
-        Self::open_folders(&folders, |name| versions.get(name).copied()).await
+        let (location, store) = (warehouse.to_string_lossy(), StoreSettings::default());
+        let mut logs = location::logs(&location, &store).await?;
+        logs.retain(|name, _| versions.contains_key(name));
+        Self::open_logs(&logs, |name| versions.get(name).copied()).await
     }
 
-    async fn open_folders(
-        folders: &BTreeMap<String, PathBuf>,
-        version: impl Fn(&str) -> Option<u64>,
-    ) -> Result<Self> {
+    async fn open_logs(logs: &Logs, version: impl Fn(&str) -> Option<u64>) -> Result<Self> {
         let context = SessionContext::new_with_config(session_config());
-        let tables = folders.iter().map(|(name, folder)| open_table(name, folder, version(name)));
+        let tables = logs.iter().map(|(name, log)| open_table(name, log, version(name)));
         let tables = try_join_all(tables);
         let mut rows = BTreeMap::new();
         for (name, table) in tables.await? {
@@ -142,61 +150,18 @@ fn session_config() -> SessionConfig {
         .set_str("datafusion.execution.time_zone", "UTC")
 }
 
-/// The folders of `warehouse` that are Delta tables, by name.
-fn table_folders(warehouse: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let unreadable = |e| {
-        Error::io(ErrorKind::Input, "read the warehouse", warehouse, e)
-            .hint("name the folder that `kiln run` wrote to with `--warehouse`")
-    };
-    let root = warehouse.canonicalize().map_err(unreadable)?;
-    let mut folders = BTreeMap::new();
-    for entry in root.read_dir().map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let hidden = name.starts_with("_kiln") || name.starts_with('.');
-        if !hidden && has_version(&path) {
-            folders.insert(name.to_owned(), path);
-        }
-    }
-    if folders.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("the warehouse `{}` holds no tables", warehouse.display()),
-        )
-        .hint("run a pipeline into it first, or name another folder with `--warehouse`"));
-    }
-    Ok(folders)
-}
-
-/// Whether a folder has a Delta log with an entry. A log without one is what a run leaves that is killed before its
-/// first commit: there is no table yet.
-fn has_version(folder: &Path) -> bool {
-    let is_entry = |name: &Path| name.extension().is_some_and(|e| e == "json" || e == "parquet");
-    let log = folder.join("_delta_log").read_dir();
-    log.is_ok_and(|entries| entries.flatten().any(|entry| is_entry(&entry.path())))
-}
-
-/// Reads the log of the table in `folder`, up to a version, or to the one that is current now.
+/// Reads the log of a table, up to a version, or to the one that is current now.
 async fn open_table(
     name: &str,
-    folder: &Path,
+    log: &LogStoreRef,
     version: Option<u64>,
 ) -> Result<(String, DeltaTable)> {
-    let unreadable = |e: deltalake::DeltaTableError| {
-        Error::new(ErrorKind::Warehouse, format!("cannot open the table `{name}`: {e}"))
-            .at("folder", folder.display())
-            .caused_by(e)
+    let mut table = DeltaTable::new(log.clone());
+    let loaded = match version {
+        Some(version) => table.load_version(version).await,
+        None => table.load().await,
     };
-    let path = folder.to_str().ok_or_else(|| {
-        Error::new(ErrorKind::Input, "the warehouse has a path that is not UTF-8")
-            .at("folder", folder.display())
-    })?;
-    let url = deltalake::ensure_table_uri(path).map_err(unreadable)?;
-    let table = match version {
-        Some(version) => deltalake::open_table_with_version(url, version).await,
-        None => deltalake::open_table(url).await,
-    };
-    let table = table.map_err(unreadable)?;
+    loaded.map_err(|e| location::unreadable(name, e).at("table", log.root_url()))?;
     Ok((name.to_owned(), table))
 }
 

@@ -149,7 +149,7 @@ fn stored_type(data_type: &DataType) -> DataType {
 /// At most 38 digits, and no scale below zero.
 fn decimal(digits: u8, scale: i8) -> DataType {
     let digits = digits.saturating_add(scale.min(0).unsigned_abs()).min(38);
-    DataType::Decimal128(digits, scale.max(0).min(digits as i8))
+    DataType::Decimal128(digits, scale.clamp(0, i8::try_from(digits).unwrap_or(38)))
 }
 
 /// The batch in the types of the table; a value that does not fit ends the work, for a table with holes in it is wrong.
@@ -175,7 +175,7 @@ fn stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 mod tests {
     use super::*;
 
-    async fn engine() -> Engine {
+    fn engine() -> Engine {
         let fields = vec![Field::new("id", DataType::Utf8View, false)];
         Engine::over_schemas(&[("t".into(), Arc::new(Schema::new(fields)))]).unwrap()
     }
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_select_is_taken_and_nothing_else() {
-        let engine = engine().await;
+        let engine = engine();
         for (sql, refused) in [
             ("SELECT id FROM t", None),
             ("VALUES (1)", None),
@@ -224,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn values_are_held_in_the_nearest_type_of_a_table() {
         use DataType::{Binary, Date32, Decimal128, Float64, Int16, Int32, Int64, Utf8};
-        let engine = engine().await;
+        let engine = engine();
         let instant =
             |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
         for (sql, data_type, text) in [

@@ -4,6 +4,11 @@
 use std::fs;
 use std::io::{self, Write};
 
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::fixture::{observations, warehouse, write_table};
@@ -434,4 +439,33 @@ async fn tables_at_versions_of_the_past() {
     let error = failure(&engine, count).await;
     assert_eq!(error.kind(), ErrorKind::Query);
     assert_eq!(error.message(), "the query failed: a data file of a table is not there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_in_an_object_store() {
+    let folder = warehouse().await;
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let below = path.strip_prefix(folder.path()).unwrap().to_str().unwrap();
+            let to = ObjectPath::from(format!("deep/house/{below}"));
+            store.put(&to, fs::read(&path).unwrap().into()).await.unwrap();
+        }
+    }
+    let (url, prefix) = ("s3://bucket/deep/house", ObjectPath::from("deep/house"));
+    let logs = super::location::store_logs(url, &store, &prefix).await.unwrap();
+    let engine = Engine::open_logs(&logs, |_| None).await.unwrap();
+    let names: Vec<_> = engine.tables().await.into_iter().map(|t| (t.name, t.rows)).collect();
+    let wanted = [("_rejects", Some(0)), ("observation", Some(5000)), ("patient", Some(3))];
+    assert_eq!(names, wanted.map(|(name, rows)| (name.to_owned(), rows)));
+    let sql = "select p.id, max(o.n) as n from patient p, observation o group by p.id order by 1";
+    assert_eq!(text(&engine, sql, Format::Csv).await.unwrap(), "id,n\na,4999\nb,4999\nc,4999\n");
+    let engine = Engine::open_logs(&logs, |_| Some(0)).await.unwrap();
+    let sql = "select count(*) as n from observation";
+    assert_eq!(text(&engine, sql, Format::Csv).await.unwrap(), "n\n2500\n");
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
@@ -15,8 +14,8 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::{Value, json};
 
-use super::delta::{self, read_error};
 use super::part::PartFile;
+use super::place::Place;
 use super::schema;
 use super::table_file::TableFile;
 use crate::durable;
@@ -64,7 +63,7 @@ pub(super) enum Operation {
 /// A version of a table in the making.
 pub(super) struct Draft<'a> {
     pub(super) table: &'a str,
-    pub(super) folder: &'a Path,
+    pub(super) place: &'a Place,
     pub(super) operation: Operation,
     /// The columns; none if they stay as they are.
     pub(super) schema: Option<&'a SchemaRef>,
@@ -88,11 +87,11 @@ pub(super) const APPLICATION: &str = "kiln:";
 /// The version of the table if it has this transaction, or a later one, already.
 pub(super) async fn has_transaction(
     table: &DeltaTable,
-    folder: &Path,
+    place: &Place,
     pipeline: &str,
     transaction: i64,
 ) -> Result<Option<u64>> {
-    let failed = |e| read_error(folder, e);
+    let failed = |e| place.read_error(e);
     let (state, log_store) = (table.snapshot().map_err(failed)?, table.log_store());
     let last = state.transaction_version(log_store.as_ref(), application(pipeline));
     let done = last.await.map_err(failed)?.is_some_and(|last| last >= transaction);
@@ -106,15 +105,15 @@ impl Draft<'_> {
         let actions = self.actions(state)?;
         let commit = CommitBuilder::from(self.properties()).with_actions(actions).build(
             state.map(|state| state as &dyn TableReference),
-            delta::log_store(self.folder)?,
+            self.place.log_store()?,
             self.operation.delta(),
         );
-        let failed = |e| commit_error(self.folder, e);
+        let failed = |e| commit_error(self.place, e);
         let prepared = commit.into_prepared_commit_future().await.map_err(failed)?;
         durable::step();
         let written = prepared.await.map_err(failed)?;
         let version = written.version;
-        sync_log(self.folder, version)?;
+        self.place.sync_log(version)?;
         let warning = written.await.err().map(failed);
         Ok(Committed { version, already: false, rows_gone: 0, files_rewritten: 0, warning })
     }
@@ -131,7 +130,7 @@ impl Draft<'_> {
     }
 
     fn state<'t>(&self, table: Option<&'t DeltaTable>) -> Result<Option<&'t DeltaTableState>> {
-        table.map(DeltaTable::snapshot).transpose().map_err(|e| read_error(self.folder, e))
+        table.map(DeltaTable::snapshot).transpose().map_err(|e| self.place.read_error(e))
     }
 
     /// Protocol and metadata where they change, removes, adds.
@@ -223,18 +222,28 @@ impl Draft<'_> {
         Ok(Some(Action::Protocol(protocol)))
     }
 
-    /// The table's metadata, if it is new or the columns or their comments changed.
+    /// The table's metadata, if it is new, or if the columns, their comments, or what is said of the table changed.
     fn metadata(
         &self,
         columns: &StructType,
         state: Option<&DeltaTableState>,
     ) -> Result<Option<Action>> {
+        let comment = self.schema.and_then(|schema| schema.metadata().get(schema::COMMENT));
+        let described = |state: &DeltaTableState| {
+            comment.is_none_or(|text| state.metadata().description() == Some(text))
+        };
         let metadata = match state {
             None => new_metadata(columns, Vec::<String>::new(), [CHECKPOINT_INTERVAL])
                 .and_then(|metadata| metadata.with_name(self.table.to_owned())),
             // The order of columns counts too, which `==` does not look at.
-            Some(state) if state.schema().fields().eq(columns.fields()) => return Ok(None),
+            Some(state) if state.schema().fields().eq(columns.fields()) && described(state) => {
+                return Ok(None);
+            }
             Some(state) => state.metadata().clone().with_schema(columns),
+        };
+        let metadata = match comment {
+            Some(text) => metadata.and_then(|metadata| metadata.with_description(text.clone())),
+            None => metadata,
         };
         metadata.map(|m| Some(Action::Metadata(m))).map_err(|e| self.no_action(&e))
     }
@@ -246,13 +255,13 @@ impl Draft<'_> {
 }
 
 /// Refuses a table that Kiln cannot change.
-pub(super) fn check_writable(table: &str, folder: &Path, state: &DeltaTableState) -> Result<()> {
+pub(super) fn check_writable(table: &str, place: &Place, state: &DeltaTableState) -> Result<()> {
     if state.metadata().partition_columns().is_empty() {
         return Ok(());
     }
     let message = format!("the table `{table}` is partitioned, so not of Kiln");
     Err(Error::new(ErrorKind::Warehouse, message)
-        .at("path", folder.display())
+        .at("path", place)
         .hint("move the table away or use another warehouse"))
 }
 
@@ -319,15 +328,8 @@ fn add(part: &PartFile, data_change: bool) -> Result<Add> {
     })
 }
 
-/// delta-rs renames the entry into place but does not make it durable.
-fn sync_log(folder: &Path, version: u64) -> Result<()> {
-    let log = folder.join("_delta_log");
-    durable::sync_file(&log.join(format!("{version:020}.json")))?;
-    durable::sync_folder(&log)
-}
-
-fn commit_error(folder: &Path, error: DeltaTableError) -> Error {
-    let message = format!("cannot commit to `{}`: {error}", folder.display());
+fn commit_error(place: &Place, error: DeltaTableError) -> Error {
+    let message = format!("cannot commit to `{place}`: {error}");
     Error::new(ErrorKind::Output, message)
         .caused_by(error)
         .hint("the table is unchanged; check disk space and that no other program writes to it")

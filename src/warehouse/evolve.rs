@@ -1,7 +1,7 @@
 //! How the columns of a table may change while it keeps rows.
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use deltalake::kernel::{DataType, PrimitiveType, StructType};
+use deltalake::kernel::{DataType, PrimitiveType, StructField, StructType};
 use std::sync::Arc;
 
 use super::{ColumnChange, schema};
@@ -34,7 +34,7 @@ pub(super) fn merged(name: &str, table: &StructType, rows: &SchemaRef) -> Result
         refuse(name, &change, rows)?;
     }
     let fields = rows.fields().iter().map(|field| {
-        let nullable = table.field(field.name()).is_none_or(|old| old.is_nullable());
+        let nullable = table.field(field.name()).is_none_or(StructField::is_nullable);
         Field::clone(field).with_nullable(nullable || field.is_nullable())
     });
     Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))

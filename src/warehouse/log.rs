@@ -1,7 +1,5 @@
 //! What a table's Delta log tells of its past.
 
-use std::path::Path;
-
 use deltalake::DeltaTable;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -9,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::TableVersion;
 use super::commit::APPLICATION;
-use super::delta::read_error;
+use super::place::Place;
 use crate::error::Result;
 
 /// Log entries that are read at once.
@@ -45,8 +43,8 @@ struct Added {
 }
 
 /// Every entry that is there, oldest first. Kiln keeps all.
-pub(super) async fn entries(table: &DeltaTable, folder: &Path) -> Result<Vec<Entry>> {
-    let failed = |e| read_error(folder, e);
+pub(super) async fn entries(table: &DeltaTable, place: &Place) -> Result<Vec<Entry>> {
+    let failed = |e| place.read_error(e);
     let newest = table.snapshot().map_err(failed)?.version();
     let log_store = table.log_store();
     let read = |version| {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::change::Gone;
 use super::part::PartFile;
+use super::place::Place;
 use super::reader::{BATCH_ROWS, Reader};
+use super::remote;
 use super::schema::stored_type;
 use super::table_file::TableFile;
 use super::writer::TableWriter;
@@ -28,26 +30,31 @@ pub(super) struct Rewritten {
 }
 
 /// The files that a merge writes again, because rows of them go or because there are many small ones.
-pub(super) fn touched(files: Vec<TableFile>, gone: &[Gone]) -> Result<Vec<TableFile>> {
+pub(super) async fn touched(
+    place: &Place,
+    files: Vec<TableFile>,
+    gone: &[Gone],
+) -> Result<Vec<TableFile>> {
     let small = files.iter().filter(|file| file.bytes < SMALL_BYTES).count();
     let below = if small > MAX_SMALL { SMALL_BYTES } else { 0 };
-    let hits = hits(&files, gone)?;
+    let gone: Vec<_> = gone.iter().filter(|gone| !gone.keys.is_empty()).cloned().collect();
+    let hits = match place.objects() {
+        _ if gone.is_empty() => vec![false; files.len()],
+        None => hits(&files, &gone)?,
+        Some(objects) => remote::hits(objects, &files, &gone).await?,
+    };
     let touched = files.into_iter().zip(hits).filter(|(file, hit)| *hit || file.bytes < below);
     Ok(touched.map(|(file, _)| file).collect())
 }
 
 /// For each file whether rows of it go.
 fn hits(files: &[TableFile], gone: &[Gone]) -> Result<Vec<bool>> {
-    let gone: Vec<_> = gone.iter().filter(|gone| !gone.keys.is_empty()).cloned().collect();
-    if gone.is_empty() {
-        return Ok(vec![false; files.len()]);
-    }
     let readers = open(files, BATCH_ROWS)?;
     let hits: Vec<_> = files.iter().map(|_| AtomicBool::new(false)).collect();
     let groups: Vec<_> = groups(&readers).collect();
     groups.into_par_iter().try_for_each(|(file, group)| {
         // One row is enough.
-        if !hits[file].load(Ordering::Relaxed) && readers[file].has_gone(group, &gone)? {
+        if !hits[file].load(Ordering::Relaxed) && readers[file].has_gone(group, gone)? {
             hits[file].store(true, Ordering::Relaxed);
         }
         Ok::<_, Error>(())
@@ -89,12 +96,16 @@ pub(super) fn stored(columns: &Schema) -> SchemaRef {
 
 /// Opens files whose rows are all there.
 pub(super) fn open(files: &[TableFile], batch_rows: usize) -> Result<Vec<Reader>> {
-    for file in files.iter().filter(|file| file.has_deletion_vector) {
-        let message = format!("rows of `{}` are marked as removed", file.path.display());
-        return Err(Error::new(ErrorKind::Warehouse, message)
-            .hint("another program changed the table with deletion vectors: rebuild it"));
-    }
+    check_whole(files)?;
     files.par_iter().map(|file| Reader::open(file.path.clone(), batch_rows)).collect()
+}
+
+/// Refuses files with rows that are only marked as removed.
+pub(super) fn check_whole(files: &[TableFile]) -> Result<()> {
+    let Some(file) = files.iter().find(|file| file.has_deletion_vector) else { return Ok(()) };
+    let message = format!("rows of `{}` are marked as removed", file.path.display());
+    Err(Error::new(ErrorKind::Warehouse, message)
+        .hint("another program changed the table with deletion vectors: rebuild it"))
 }
 
 /// Every row group: the number of its file, and its own.

@@ -26,12 +26,15 @@ mod cut;
 mod delta;
 mod evolve;
 mod key_set;
+mod location;
 mod log;
 mod merge;
 mod optimize;
 mod part;
 mod past;
+mod place;
 mod reader;
+mod remote;
 mod row_group;
 mod schema;
 mod sort;
@@ -49,11 +52,13 @@ use deltalake::DeltaTable;
 
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
+use crate::objects::{self, StoreSettings};
 pub use change::{Change, Gone};
 pub use commit::{CommitInfo, Committed};
 pub use key_set::{KeySet, key_hash};
 pub use optimize::Optimized;
 pub use part::PartFile;
+use place::Objects;
 pub use schema::check_columns;
 pub use staging::Staging;
 pub use vacuum::Removed;
@@ -62,11 +67,12 @@ pub use writer::{ParquetOptions, TableWriter};
 /// What Kiln keeps beside the tables.
 const OWN_FOLDER: &str = "_kiln";
 
-/// A folder of Delta tables.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A folder of Delta tables, or a prefix of them in an object store.
+#[derive(Debug, Clone)]
 pub struct Warehouse {
-    /// Absolute.
+    /// Absolute: where the tables lie. If they lie in an object store, where the state is kept; empty if nothing is.
     root: PathBuf,
+    objects: Option<Objects>,
 }
 
 /// What a table holds at its newest version.
@@ -104,12 +110,16 @@ impl Warehouse {
         Ok(warehouse)
     }
 
-    /// The warehouse in this folder. An error of kind `Input` if there is none.
+    /// The warehouse in this folder, or at this url of an object store, to be read. An error of kind `Input` if there is
+    /// none.
     pub fn open(root: &Path) -> Result<Self> {
         let none = |why: &str| {
             Error::new(ErrorKind::Input, format!("`{}` {why}", root.display()))
                 .hint("`kiln run` makes a warehouse; name another one with `--warehouse DIR`")
         };
+        if let Some(url) = root.to_str().filter(|text| objects::is_url(text)) {
+            return Self::open_location(url, Path::new(""), &StoreSettings::default());
+        }
         if !root.is_dir() {
             return Err(none("is no folder"));
         }
@@ -122,24 +132,22 @@ impl Warehouse {
         }
     }
 
-    /// The folder, absolute.
+    /// The folder, absolute; of a warehouse in an object store the one of its state.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Takes the right to write. An error of kind `Output` if another process has it.
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.own_folder().join("lock");
-        durable::create_folder(&self.own_folder())?;
+        let path = self.make_own_folder()?.join("lock");
         let file = durable::create_file(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { file }),
             Err(TryLockError::Error(e)) => Err(durable::output_error("lock", &path, e)),
-            Err(TryLockError::WouldBlock) => Err(Error::new(
-                ErrorKind::Output,
-                format!("another run is writing to `{}`", self.root.display()),
-            )
-            .hint("wait until it has ended, or write to another warehouse")),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(ErrorKind::Output, format!("another run is writing to `{self}`"))
+                    .hint("wait until it has ended, or write to another warehouse"))
+            }
         }
     }
 
@@ -153,35 +161,20 @@ impl Warehouse {
         Ok(Staging::new(self.clone(), run.to_owned(), lock))
     }
 
-    /// The names of the tables, sorted.
-    pub fn tables(&self) -> Result<Vec<String>> {
-        let failed = |e| Error::io(ErrorKind::Input, "read", &self.root, e);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if let (Ok(name), true) = (entry.file_name().into_string(), is_table(&entry.path())) {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
-    }
-
     /// The table at its newest version, for the query engine. An error of kind `Input` if it does
     /// not exist, `Warehouse` if its log cannot be read.
     pub async fn open_table(&self, table: &str) -> Result<DeltaTable> {
-        let folder = self.table_folder(table)?;
-        if let Some(open) = delta::open(&folder).await? {
+        if let Some(open) = delta::open(&self.place(table)?).await? {
             return Ok(open);
         }
-        let message = format!("there is no table `{table}` in `{}`", self.root.display());
-        let hint = format!("the tables are: {}", self.tables()?.join(", "));
+        let message = format!("there is no table `{table}` in `{self}`");
+        let hint = format!("the tables are: {}", self.table_names().await?.join(", "));
         Err(Error::new(ErrorKind::Input, message).hint(hint))
     }
 
     /// What the table holds at its newest version. Errors as [`Warehouse::open_table`].
     pub async fn snapshot(&self, table: &str) -> Result<TableSnapshot> {
-        delta::snapshot(&self.open_table(table).await?, &self.table_folder(table)?).await
+        delta::snapshot(&self.open_table(table).await?, &self.place(table)?).await
     }
 
     /// Keeps the report of a run, whole or not at all.
@@ -198,7 +191,7 @@ impl Warehouse {
         let absolute = std::path::absolute(root).map_err(|e| Error::io(kind, "find", root, e))?;
         // delta-kernel decodes `%20` in a folder's name and then does not find its own files.
         match absolute.to_str() {
-            Some(text) if !text.contains('%') => Ok(Self { root: absolute }),
+            Some(text) if !text.contains('%') => Ok(Self { root: absolute, objects: None }),
             _ => {
                 let message = format!("`{}` cannot hold Delta tables", absolute.display());
                 Err(Error::new(kind, message)
@@ -207,23 +200,8 @@ impl Warehouse {
         }
     }
 
-    /// Where Kiln keeps what is not a table: history, reports, staging area.
-    pub fn own_folder(&self) -> PathBuf {
-        self.root.join(OWN_FOLDER)
-    }
-
     fn staging_folder(&self) -> PathBuf {
         self.own_folder().join("staging")
-    }
-
-    /// Where a table lies. Names are those of SQL on FHIR, with `_` in front for Kiln's own; a
-    /// name can therefore not lead out of the warehouse.
-    fn table_folder(&self, table: &str) -> Result<PathBuf> {
-        check_name("table", table, |c| c.is_ascii_alphanumeric() || c == '_')?;
-        if table == OWN_FOLDER {
-            return Err(Error::new(ErrorKind::Definition, "`_kiln` cannot be the name of a table"));
-        }
-        Ok(self.root.join(table))
     }
 }
 

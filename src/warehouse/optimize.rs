@@ -40,7 +40,7 @@ impl Warehouse {
         by: &[String],
         options: &ParquetOptions,
     ) -> Result<Vec<Optimized>> {
-        let tables = self.chosen(tables)?;
+        let tables = self.chosen(tables).await?;
         self.check_columns(&tables, by).await?;
         let staging = self.begin(&name())?;
         let mut done = Vec::with_capacity(tables.len());
@@ -51,10 +51,10 @@ impl Warehouse {
     }
 
     /// The tables that are named, or all but Kiln's own. An error of kind `Input` for one that does not exist.
-    fn chosen(&self, named: &[String]) -> Result<Vec<String>> {
-        let mut all = self.tables()?;
+    async fn chosen(&self, named: &[String]) -> Result<Vec<String>> {
+        let mut all = self.table_names().await?;
         if let Some(missing) = named.iter().find(|name| !all.contains(name)) {
-            let message = format!("there is no table `{missing}` in `{}`", self.root().display());
+            let message = format!("there is no table `{missing}` in `{self}`");
             let hint = format!("the tables are: {}", all.join(", "));
             return Err(Error::new(ErrorKind::Input, message).hint(hint));
         }
@@ -85,11 +85,11 @@ impl Staging {
         by: &[String],
         options: &ParquetOptions,
     ) -> Result<Optimized> {
-        let folder = self.warehouse.table_folder(table)?;
+        let place = self.warehouse.place(table)?;
         let existing = self.warehouse.open_table(table).await?;
-        let state = existing.snapshot().map_err(|e| delta::read_error(&folder, e))?;
-        commit::check_writable(table, &folder, state)?;
-        let active = delta::files(&existing, &folder).await?;
+        let state = existing.snapshot().map_err(|e| place.read_error(e))?;
+        commit::check_writable(table, &place, state)?;
+        let active = delta::files(&existing, &place).await?;
         let columns = merge::stored(&state.snapshot().arrow_schema());
         let by: Vec<_> = by.iter().filter(|name| columns.index_of(name).is_ok()).cloned().collect();
         let (mut leaving, mut coming) = (Vec::new(), Vec::new());
@@ -108,7 +108,7 @@ impl Staging {
         }
         let draft = Draft {
             table,
-            folder: &folder,
+            place: &place,
             operation: Operation::Optimize,
             schema: None,
             run: &self.run,
@@ -135,10 +135,12 @@ impl Staging {
         options: &ParquetOptions,
     ) -> Result<Vec<PartFile>> {
         let writer = self.open_writer(table, stem, columns.clone(), options)?;
+        let files = &self.fetch(table, files.to_vec()).await?;
         let parts = if by.is_empty() {
             merge::rewrite(files, &[], columns, writer)?.parts
         } else {
-            sort::sorted(files, by, columns, &self.folder(), writer).await?
+            let folder = self.folder();
+            sort::sorted(files, by, columns, (sort::MEMORY_BYTES, &folder), writer).await?
         };
         check_rows(table, files, &parts)?;
         Ok(parts)

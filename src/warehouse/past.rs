@@ -15,7 +15,7 @@ impl AsOf {
     /// Reads `2026-11-23` (the end of that day, UTC), `2026-11-23T02:00:00Z`, or takes the text for the name of a run.
     /// An error of kind `Usage` for a time that does not exist.
     pub fn parse(text: &str) -> Result<Self> {
-        let looks_like_day = text.len() >= 10 && text.bytes().nth(4) == Some(b'-');
+        let looks_like_day = text.len() >= 10 && text.as_bytes()[4] == b'-';
         if !looks_like_day {
             return Ok(Self::Run(text.to_owned()));
         }
@@ -44,9 +44,9 @@ impl Warehouse {
 
     /// The names of the pipelines that ever wrote to a table; none if it does not exist.
     pub async fn pipelines(&self, table: &str) -> Result<Vec<String>> {
-        let folder = self.table_folder(table)?;
-        let Some(open) = delta::open(&folder).await? else { return Ok(Vec::new()) };
-        let entries = log::entries(&open, &folder).await?;
+        let place = self.place(table)?;
+        let Some(open) = delta::open(&place).await? else { return Ok(Vec::new()) };
+        let entries = log::entries(&open, &place).await?;
         let mut names: Vec<_> = entries.into_iter().flat_map(|entry| entry.pipelines).collect();
         names.sort_unstable();
         names.dedup();
@@ -60,17 +60,17 @@ impl Warehouse {
         pipeline: &str,
         transaction: i64,
     ) -> Result<bool> {
-        let folder = self.table_folder(table)?;
-        let Some(open) = delta::open(&folder).await? else { return Ok(false) };
-        let version = commit::has_transaction(&open, &folder, pipeline, transaction).await?;
+        let place = self.place(table)?;
+        let Some(open) = delta::open(&place).await? else { return Ok(false) };
+        let version = commit::has_transaction(&open, &place, pipeline, transaction).await?;
         Ok(version.is_some())
     }
 
     /// How the columns of rows to come differ from those of a table; not at all if it does not exist.
     pub async fn compare(&self, table: &str, rows: &SchemaRef) -> Result<Vec<ColumnChange>> {
-        let folder = self.table_folder(table)?;
-        let Some(open) = delta::open(&folder).await? else { return Ok(Vec::new()) };
-        let state = open.snapshot().map_err(|e| delta::read_error(&folder, e))?;
+        let place = self.place(table)?;
+        let Some(open) = delta::open(&place).await? else { return Ok(Vec::new()) };
+        let state = open.snapshot().map_err(|e| place.read_error(e))?;
         evolve::compare(state.schema().as_ref(), rows)
     }
 
@@ -79,7 +79,7 @@ impl Warehouse {
     /// table has a version of such a run, or several runs are called so.
     pub async fn versions_as_of(&self, as_of: &AsOf) -> Result<BTreeMap<String, u64>> {
         let mut versions = BTreeMap::new();
-        for table in self.tables()? {
+        for table in self.table_names().await? {
             let of_table = self.versions(&table).await?;
             versions.insert(table, of_table);
         }
@@ -95,14 +95,14 @@ impl Warehouse {
         });
         let current: BTreeMap<_, _> = current.collect();
         if current.is_empty() {
-            let message = format!("`{}` held no tables then", self.root().display());
+            let message = format!("`{self}` held no tables then");
             return Err(Error::new(ErrorKind::Input, message).hint("name a later time"));
         }
         Ok(current)
     }
 
     pub(super) async fn entries(&self, table: &str) -> Result<Vec<Entry>> {
-        log::entries(&self.open_table(table).await?, &self.table_folder(table)?).await
+        log::entries(&self.open_table(table).await?, &self.place(table)?).await
     }
 }
 

@@ -11,6 +11,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::schema::types::SchemaDescriptor;
 
 use super::change::Gone;
 use super::key_set::KeySet;
@@ -41,13 +42,9 @@ impl Reader {
 
     /// Whether a row group has a row that goes; reads only the columns that tell.
     pub(super) fn has_gone(&self, group: usize, gone: &[Gone]) -> Result<bool> {
-        let names: Vec<_> = gone.iter().map(|gone| gone.column.as_str()).collect();
-        let schema = self.metadata.parquet_schema();
-        if !schema.root_schema().get_fields().iter().any(|field| names.contains(&field.name())) {
-            return Ok(false);
-        }
-        for batch in self.read(group, ProjectionMask::columns(schema, names))? {
-            let marks = self.marks(&batch?, gone)?;
+        let Some(columns) = telling(self.metadata.parquet_schema(), gone) else { return Ok(false) };
+        for batch in self.read(group, columns)? {
+            let marks = marks(&batch?, gone).map_err(|e| self.failed(&e))?;
             if marks.contains(&true) {
                 return Ok(true);
             }
@@ -65,8 +62,11 @@ impl Reader {
         let (mut batches, mut rows_gone) = (Vec::new(), 0);
         for batch in self.read(group, ProjectionMask::all())? {
             let mut batch = batch?;
-            let stays: BooleanArray =
-                self.marks(&batch, gone)?.into_iter().map(|goes| Some(!goes)).collect();
+            let stays: BooleanArray = marks(&batch, gone)
+                .map_err(|e| self.failed(&e))?
+                .into_iter()
+                .map(|goes| Some(!goes))
+                .collect();
             let rows = stays.true_count();
             if rows < batch.num_rows() {
                 rows_gone += (batch.num_rows() - rows) as u64;
@@ -96,21 +96,28 @@ impl Reader {
         Ok(reader.map(|batch| batch.map_err(|e| self.failed(&e))))
     }
 
-    /// For each row whether it goes.
-    fn marks(&self, batch: &RecordBatch, gone: &[Gone]) -> Result<Vec<bool>> {
-        let mut marks = vec![false; batch.num_rows()];
-        for Gone { column, keys } in gone {
-            if let Some(values) = batch.column_by_name(column) {
-                mark(values.as_ref(), keys, &mut marks)
-                    .map_err(|e| self.failed(&e).at("column", column))?;
-            }
-        }
-        Ok(marks)
-    }
-
     fn failed(&self, cause: &impl std::fmt::Display) -> Error {
         read_error(&self.path, cause)
     }
+}
+
+/// The columns that tell which rows go; none if there are none.
+pub(super) fn telling(columns: &SchemaDescriptor, gone: &[Gone]) -> Option<ProjectionMask> {
+    let names: Vec<_> = gone.iter().map(|gone| gone.column.as_str()).collect();
+    let fields = columns.root_schema().get_fields();
+    let has_any = fields.iter().any(|field| names.contains(&field.name()));
+    has_any.then(|| ProjectionMask::columns(columns, names))
+}
+
+/// For each row whether it goes.
+pub(super) fn marks(batch: &RecordBatch, gone: &[Gone]) -> Result<Vec<bool>, ArrowError> {
+    let mut marks = vec![false; batch.num_rows()];
+    for Gone { column, keys } in gone {
+        if let Some(values) = batch.column_by_name(column) {
+            mark(values.as_ref(), keys, &mut marks)?;
+        }
+    }
+    Ok(marks)
 }
 
 fn mark(values: &dyn Array, keys: &KeySet, marks: &mut [bool]) -> Result<(), ArrowError> {
@@ -143,7 +150,7 @@ fn conform(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch, Arro
     RecordBatch::try_new_with_options(columns.clone(), arrays, &options)
 }
 
-fn read_error(path: &std::path::Path, cause: &impl std::fmt::Display) -> Error {
+pub(super) fn read_error(path: &std::path::Path, cause: &impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Warehouse, format!("cannot read `{}`: {cause}", path.display()))
         .hint("a file of the table is damaged or missing: rebuild the table")
 }

@@ -8,8 +8,9 @@ use deltalake::kernel::{StructField, StructType};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The key of an Arrow field's metadata, and of a Delta column's, that describes the column.
-const COMMENT: &str = "comment";
+/// The key of an Arrow field's metadata, and of a Delta column's, that describes the column; in the metadata of an Arrow
+/// schema, it describes the table.
+pub(super) const COMMENT: &str = "comment";
 
 /// The Delta schema of these columns, with their comments. Fails for a type that Delta does not
 /// have (a time of day: make it text) and for names that Delta readers refuse.

@@ -24,25 +24,25 @@ use super::writer::TableWriter;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Memory for rows while they are sorted.
-const MEMORY_BYTES: usize = 512 << 20;
+pub(super) const MEMORY_BYTES: usize = 512 << 20;
 
 /// Rows that are sorted together at first: batches are held whole, so small ones keep within the memory.
 const BATCH_ROWS: usize = 8192;
 
-/// Writes the rows of files in the order of these columns, nulls last. What does not fit into memory lies in `folder`
-/// meanwhile.
+/// Writes the rows of files in the order of these columns, nulls last. What does not fit into so many bytes of memory
+/// lies in a folder meanwhile.
 pub(super) async fn sorted(
     files: &[TableFile],
     by: &[String],
     columns: &SchemaRef,
-    folder: &Path,
+    memory: (usize, &Path),
     writer: TableWriter,
 ) -> Result<Vec<PartFile>> {
     let failed = |e: DataFusionError| sort_error(&e);
     let readers = Arc::new(merge::open(files, BATCH_ROWS)?);
     let rows = Rows { readers, columns: columns.clone() };
     let table = StreamingTable::try_new(columns.clone(), vec![Arc::new(rows)]).map_err(failed)?;
-    let context = session(folder).map_err(failed)?;
+    let context = session(memory).map_err(failed)?;
     let rows = context.read_table(Arc::new(table)).map_err(failed)?;
     let order = by.iter().map(|name| Expr::Column(Column::from_name(name)).sort(true, false));
     let rows = rows.sort(order.collect()).map_err(failed)?;
@@ -56,10 +56,10 @@ pub(super) async fn sorted(
 }
 
 /// One partition: the order of equal rows is then that of the files, always the same.
-fn session(folder: &Path) -> QueryResult<SessionContext> {
+fn session((bytes, folder): (usize, &Path)) -> QueryResult<SessionContext> {
     let config = SessionConfig::new().with_target_partitions(1).with_batch_size(BATCH_ROWS);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_limit(MEMORY_BYTES, 1.0)
+        .with_memory_limit(bytes, 1.0)
         .with_temp_file_path(folder.join("sort"))
         .build_arc()?;
     Ok(SessionContext::new_with_config_rt(config, runtime))

@@ -1,6 +1,6 @@
 //! A run's part files before their commit, and their move into the table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
@@ -67,11 +67,11 @@ impl Staging {
         change: Change<'_>,
         info: &CommitInfo,
     ) -> Result<Committed> {
-        let folder = self.warehouse.table_folder(table)?;
-        let existing = delta::open(&folder).await?;
+        let place = self.warehouse.place(table)?;
+        let existing = delta::open(&place).await?;
         let mut draft = Draft {
             table,
-            folder: &folder,
+            place: &place,
             operation: operation(change),
             schema: Some(schema),
             run: &self.run,
@@ -80,13 +80,13 @@ impl Staging {
             coming: parts,
         };
         let Some(old) = existing else { return self.publish(&draft, None, &[]).await };
-        let done = commit::has_transaction(&old, &folder, &info.pipeline, info.transaction).await?;
+        let done = commit::has_transaction(&old, &place, &info.pipeline, info.transaction).await?;
         if let Some(version) = done {
             let (rows_gone, files_rewritten) = (0, 0);
             let already = true;
             return Ok(Committed { version, already, rows_gone, files_rewritten, warning: None });
         }
-        let active = delta::files(&old, &folder).await?;
+        let active = delta::files(&old, &place).await?;
         let (ours, others) = table_file::of_source(
             active.clone(),
             table_file::named(info.source.as_deref(), schema),
@@ -94,7 +94,7 @@ impl Staging {
         let replaces = matches!(change, Change::Replace);
         let keeps_rows = !others.is_empty() || (!replaces && !ours.is_empty());
         let schema = self.columns(table, &old, schema, keeps_rows)?;
-        let outcome = self.change(table, &schema, ours, change)?;
+        let outcome = self.change(table, &schema, ours, change).await?;
         let coming = [outcome.rewritten.parts.as_slice(), parts].concat();
         (draft.schema, draft.leaving, draft.coming) = (Some(&schema), &outcome.leaving, &coming);
         let committed = self.publish(&draft, Some(&old), &active).await?;
@@ -105,9 +105,9 @@ impl Staging {
     /// Removes files of a table all of whose rows are of runs before this one, by their column `_run`. None if there is
     /// nothing to remove.
     pub async fn drop_files(&self, table: &str, before_run: &str) -> Result<Option<Committed>> {
-        let folder = self.warehouse.table_folder(table)?;
-        let Some(existing) = delta::open(&folder).await? else { return Ok(None) };
-        let active = delta::files(&existing, &folder).await?;
+        let place = self.warehouse.place(table)?;
+        let Some(existing) = delta::open(&place).await? else { return Ok(None) };
+        let active = delta::files(&existing, &place).await?;
         // A bound that was cut is larger than the name, so the file stays.
         let old = |file: &&TableFile| file.max(RUN_COLUMN).is_some_and(|run| run < before_run);
         let leaving: Vec<_> = active.iter().filter(old).cloned().collect();
@@ -116,7 +116,7 @@ impl Staging {
         }
         let draft = Draft {
             table,
-            folder: &folder,
+            place: &place,
             operation: Operation::Expire,
             schema: None,
             run: &self.run,
@@ -134,7 +134,7 @@ impl Staging {
         schema: SchemaRef,
         options: &ParquetOptions,
     ) -> Result<TableWriter> {
-        self.warehouse.table_folder(table)?;
+        self.warehouse.place(table)?;
         let folder = self.folder().join(table);
         durable::create_folder(&folder)?;
         TableWriter::new(&folder, stem, schema, options)
@@ -148,7 +148,7 @@ impl Staging {
         active: &[TableFile],
     ) -> Result<Committed> {
         draft.check_names(active)?;
-        move_into(draft.folder, draft.coming)?;
+        draft.place.take_in(draft.coming).await?;
         draft.write(existing).await
     }
 
@@ -160,9 +160,9 @@ impl Staging {
         schema: &SchemaRef,
         keeps_rows: bool,
     ) -> Result<SchemaRef> {
-        let folder = self.warehouse.table_folder(table)?;
-        let state = old.snapshot().map_err(|e| delta::read_error(&folder, e))?;
-        commit::check_writable(table, &folder, state)?;
+        let place = self.warehouse.place(table)?;
+        let state = old.snapshot().map_err(|e| place.read_error(e))?;
+        commit::check_writable(table, &place, state)?;
         if keeps_rows {
             evolve::merged(table, state.schema().as_ref(), schema)
         } else {
@@ -170,7 +170,7 @@ impl Staging {
         }
     }
 
-    fn change(
+    async fn change(
         &self,
         table: &str,
         columns: &SchemaRef,
@@ -181,26 +181,34 @@ impl Staging {
         let (leaving, gone) = match change {
             Change::Replace => (files, None),
             Change::Append => (Vec::new(), None),
-            Change::Merge(gone) => (merge::touched(files, gone)?, Some(gone)),
+            Change::Merge(gone) => {
+                (merge::touched(&self.warehouse.place(table)?, files, gone).await?, Some(gone))
+            }
         };
         let Some(gone) = gone.filter(|_| !leaving.is_empty()) else {
             return Ok(Outcome { leaving, rewritten: nothing, files_rewritten: 0 });
         };
-        let rewritten = self.rewrite(table, columns, &leaving, gone)?;
+        let rewritten = self.rewrite(table, columns, leaving.clone(), gone).await?;
         Ok(Outcome { files_rewritten: leaving.len(), leaving, rewritten })
     }
 
     /// Stages the rows of files without those that go.
-    pub(super) fn rewrite(
+    async fn rewrite(
         &self,
         table: &str,
         columns: &SchemaRef,
-        files: &[TableFile],
+        files: Vec<TableFile>,
         gone: &[Gone],
     ) -> Result<Rewritten> {
+        let files = self.fetch(table, files).await?;
         let (stem, columns) = (format!("part-{}-kept", self.run), merge::stored(columns));
         let writer = self.open_writer(table, &stem, columns.clone(), &self.parquet)?;
-        merge::rewrite(files, gone, &columns, writer)
+        merge::rewrite(&files, gone, &columns, writer)
+    }
+
+    /// The files with paths on this machine.
+    pub(super) async fn fetch(&self, table: &str, files: Vec<TableFile>) -> Result<Vec<TableFile>> {
+        self.warehouse.place(table)?.fetch(files, &self.folder().join(table).join("old")).await
     }
 
     pub(super) fn folder(&self) -> PathBuf {
@@ -224,17 +232,4 @@ fn operation(change: Change<'_>) -> Operation {
         Change::Merge(_) => Operation::Merge,
         Change::Append => Operation::Append,
     }
-}
-
-/// Renames part files into the table's folder, durably: the log must not name a file that a power
-/// cut takes away.
-fn move_into(folder: &Path, parts: &[PartFile]) -> Result<()> {
-    durable::create_folder(&folder.join("_delta_log"))?;
-    for part in parts {
-        if let Some(name) = part.path.file_name() {
-            durable::rename(&part.path, &folder.join(name))?;
-        }
-    }
-    durable::sync_folder(folder)?;
-    folder.parent().map_or(Ok(()), durable::sync_folder)
 }

@@ -1,11 +1,12 @@
 //! A file of a table, and what the Delta log says about it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use deltalake::kernel::{LogicalFileView, Remove};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::place::Place;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The column that names the source of a row.
@@ -36,11 +37,11 @@ struct Stats {
 }
 
 impl TableFile {
-    pub(super) fn new(view: &LogicalFileView, folder: &Path) -> Self {
+    pub(super) fn new(view: &LogicalFileView, place: &Place) -> Self {
         let name = view.path().into_owned();
         let stats = view.stats().and_then(|json| serde_json::from_str(&json).ok());
         Self {
-            path: folder.join(&name),
+            path: place.file(&name),
             name,
             bytes: u64::try_from(view.size()).unwrap_or_default(),
             has_deletion_vector: view.deletion_vector_descriptor().is_some(),

@@ -8,8 +8,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path as ObjectPath;
 
-use super::log::Entry;
-use super::{Warehouse, check_name, delta, is_table};
+use super::log::{self, Entry};
+use super::place::Place;
+use super::table_file::TableFile;
+use super::{Warehouse, delta};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -18,8 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Removed {
     /// The table that they were of; none for what dead runs left in the staging area.
     pub table: Option<String>,
-    /// The files.
-    pub files: Vec<PathBuf>,
+    /// The files, by their names in the table's folder, or below the staging area.
+    pub files: Vec<String>,
     /// Their bytes.
     pub bytes: u64,
 }
@@ -40,72 +42,67 @@ impl Warehouse {
         let keep = SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX);
         let cutoff = Timestamp::now().checked_sub(keep).unwrap_or(Timestamp::MIN);
         let mut removed = Vec::new();
-        for table in self.folders(tables)? {
-            let folder = self.table_folder(&table)?;
-            let needed = self.needed(&table, cutoff.as_millisecond()).await?;
-            let files = parquet_files(&folder)?;
-            let unneeded = files.into_iter().filter(|(name, _)| !needed.contains(name));
-            let files = unneeded.map(|(_, path)| path).collect();
-            removed.push(Removed::new(Some(table), files)?);
+        for table in self.with_logs(tables).await? {
+            let place = self.place(&table)?;
+            let needed = needed(&place, cutoff.as_millisecond()).await?;
+            let mut files = place.parquet_files().await?;
+            files.retain(|(name, _)| !needed.contains(name));
+            for (name, _) in files.iter().filter(|_| !dry_run) {
+                place.remove(name).await?;
+            }
+            removed.push(Removed::new(Some(table), files));
         }
         if tables.is_empty() {
-            removed.push(Removed::new(None, files_below(&self.staging_folder())?)?);
-        }
-        removed.retain(|removed| !removed.files.is_empty());
-        if !dry_run {
-            for path in removed.iter().flat_map(|removed| &removed.files) {
-                durable::step();
-                fs::remove_file(path).map_err(|e| durable::output_error("remove", path, e))?;
+            removed.push(Removed::new(None, self.staged()?));
+            if !dry_run {
+                durable::remove_folder(&self.staging_folder())?;
             }
         }
+        removed.retain(|removed| !removed.files.is_empty());
         Ok(removed)
     }
 
-    /// The folders of tables, also of those that a run was killed before making: they have a log without an entry.
-    fn folders(&self, named: &[String]) -> Result<Vec<String>> {
-        let failed = |e| Error::io(ErrorKind::Input, "read", self.root(), e);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.root()).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let is_name = check_name("table", &name, |c| c.is_ascii_alphanumeric() || c == '_');
-            if is_name.is_ok() && entry.path().join("_delta_log").is_dir() {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        if let Some(missing) = named.iter().find(|name| !names.contains(name)) {
-            let message = format!("there is no table `{missing}` in `{}`", self.root().display());
-            let hint = format!("the tables are: {}", self.tables()?.join(", "));
+    /// The tables, also those that a run was killed before making: they have a log without an entry.
+    async fn with_logs(&self, named: &[String]) -> Result<Vec<String>> {
+        let mut found = self.folders().await?;
+        if let Some(missing) = named.iter().find(|name| !found.contains(name)) {
+            let message = format!("there is no table `{missing}` in `{self}`");
+            let hint = format!("the tables are: {}", self.table_names().await?.join(", "));
             return Err(Error::new(ErrorKind::Input, message).hint(hint));
         }
-        names.retain(|name| named.is_empty() || named.contains(name));
-        Ok(names)
+        found.retain(|name| named.is_empty() || named.contains(name));
+        Ok(found)
     }
 
-    /// The names of the files of every version that was current at the cutoff or later.
-    async fn needed(&self, table: &str, cutoff: i64) -> Result<BTreeSet<String>> {
-        let folder = self.table_folder(table)?;
-        if !is_table(&folder) {
-            return Ok(BTreeSet::new());
-        }
-        let mut open = self.open_table(table).await?;
-        let mut needed: BTreeSet<_> = names(&delta::files(&open, &folder).await?);
-        let entries = self.entries(table).await?;
-        let Some(first) = current_at(&entries, cutoff) else { return Ok(needed) };
-        needed.extend(entries.iter().filter(|e| e.version.version > first).flat_map(added));
-        open.load_version(first).await.map_err(|e| delta::read_error(&folder, e))?;
-        needed.extend(names(&delta::files(&open, &folder).await?));
-        Ok(needed)
+    /// What lies in the staging area.
+    fn staged(&self) -> Result<Vec<(String, u64)>> {
+        let area = self.staging_folder();
+        let named = |path: PathBuf| {
+            let bytes = fs::metadata(&path).map_err(|e| input_error(&path, e))?.len();
+            let name = path.strip_prefix(&area).unwrap_or(&path).display().to_string();
+            Ok((name, bytes))
+        };
+        files_below(&area)?.into_iter().map(named).collect()
     }
 }
 
 impl Removed {
-    fn new(table: Option<String>, files: Vec<PathBuf>) -> Result<Self> {
-        let size = |path: &PathBuf| fs::metadata(path).map_err(|e| input_error(path, e));
-        let bytes = files.iter().map(|path| Ok(size(path)?.len())).sum::<Result<u64>>()?;
-        Ok(Self { table, files, bytes })
+    fn new(table: Option<String>, files: Vec<(String, u64)>) -> Self {
+        let bytes = files.iter().map(|(_, bytes)| bytes).sum();
+        Self { table, files: files.into_iter().map(|(name, _)| name).collect(), bytes }
     }
+}
+
+/// The names of the files of every version that was current at the cutoff or later.
+async fn needed(place: &Place, cutoff: i64) -> Result<BTreeSet<String>> {
+    let Some(mut open) = delta::open(place).await? else { return Ok(BTreeSet::new()) };
+    let mut needed: BTreeSet<_> = names(&delta::files(&open, place).await?);
+    let entries = log::entries(&open, place).await?;
+    let Some(first) = current_at(&entries, cutoff) else { return Ok(needed) };
+    needed.extend(entries.iter().filter(|e| e.version.version > first).flat_map(added));
+    open.load_version(first).await.map_err(|e| place.read_error(e))?;
+    needed.extend(names(&delta::files(&open, place).await?));
+    Ok(needed)
 }
 
 /// The version that was current at a time, or the oldest that is known. Where the clock went back, the earlier one.
@@ -115,31 +112,15 @@ fn current_at(entries: &[Entry], time: i64) -> Option<u64> {
     entries.get(at).map(|entry| entry.version.version)
 }
 
-fn names(files: &[super::table_file::TableFile]) -> BTreeSet<String> {
+fn names(files: &[TableFile]) -> BTreeSet<String> {
     files.iter().map(|file| file.name.clone()).collect()
 }
 
-/// The names of the files that an entry adds, as they are on disk: in the log they are parts of urls.
+/// The names of the files that an entry adds, as they are stored: in the log they are parts of urls.
 fn added(entry: &Entry) -> impl Iterator<Item = String> {
     entry.files.iter().map(|name| {
         ObjectPath::from_url_path(name).map_or_else(|_| name.clone(), |path| path.to_string())
     })
-}
-
-/// The Parquet files of a table: their names and paths.
-fn parquet_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|e| input_error(folder, e))? {
-        let path = entry.map_err(|e| input_error(folder, e))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        if let (Some(name), true) = (name, path.is_file())
-            && path.extension().is_some_and(|e| e == "parquet")
-        {
-            files.push((name, path));
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
 }
 
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -287,10 +287,10 @@ fn text_below(folder: &Path, name: &str) -> Option<String> {
     let entries = fs::read_dir(folder).ok()?;
     entries.map(|entry| entry.unwrap().path()).find_map(|path| {
         let found = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name));
-        match path.is_dir() {
-            true => text_below(&path, name),
-            false => found.then(|| fs::read_to_string(&path).unwrap()),
+        if path.is_dir() {
+            return text_below(&path, name);
         }
+        found.then(|| fs::read_to_string(&path).unwrap())
     })
 }
 

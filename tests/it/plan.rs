@@ -174,6 +174,7 @@ name = "share"
 sql = "SELECT gender, 100 * n / (SELECT sum(n) FROM by_gender) AS percent FROM by_gender"
 [[model]]
 name = "by_gender"
+description = "Everybody, counted"
 sql = "SELECT gender, row_number() OVER (ORDER BY gender) AS nth, count(*) AS n, NULL AS nothing FROM people GROUP BY gender"
 [[query]]
 name = "Shares"
@@ -200,6 +201,13 @@ sql = "SELECT gender, percent FROM share ORDER BY gender"
             assert_eq!(report["models"][i]["rows"], expected.len());
             assert_eq!(report["models"][i]["version"].to_string(), version);
         }
+        let entry = format!("w/by_gender/_delta_log/{version:0>20}.json");
+        let entry = std::fs::read_to_string(scene.path().join(entry)).unwrap();
+        assert_eq!(
+            entry.contains(r#""description":"Everybody, counted""#),
+            version == "0",
+            "{entry}"
+        );
         block_on(async {
             let engine = Engine::open(&scene.path().join("w")).await.unwrap();
             let found = rows(&engine, "SELECT gender, percent FROM share ORDER BY gender").await;

@@ -88,7 +88,7 @@ fn runs_are_listed_and_shown() {
   began 2026-03-01T00:00:00Z, full: committed, in 1.5 s
 export
   folder: exports/1
-  transaction time: 2026-02-28T23:00:00Z
+  transaction_time: 2026-02-28T23:00:00Z
 tables
   people: 2 rows of 2 Patient, version 4
 files

@@ -32,7 +32,7 @@ async fn small_files_become_large_ones_of_the_same_rows() {
     let after = rows_of(&warehouse).await;
     // Each source keeps its order.
     for source in ["a", "b"] {
-        let of = |rows: &[super::merge::Row]| {
+        let of = |rows: &[merge::Row]| {
             let rows = rows.iter().filter(|row| row.3.as_deref() == Some(source));
             rows.cloned().collect::<Vec<_>>()
         };
@@ -68,7 +68,7 @@ async fn rows_are_sorted_over_all_files() {
 #[tokio::test]
 async fn only_files_that_no_young_version_needs_are_removed() {
     let (_folder, warehouse) = many_files().await;
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     warehouse.optimize(&[], &[], &ParquetOptions::default()).await.unwrap();
     let middle = jiff::Timestamp::now();
     std::thread::sleep(Duration::from_millis(1100));
@@ -94,7 +94,7 @@ async fn only_files_that_no_young_version_needs_are_removed() {
         assert_eq!(batch.num_rows(), if version == 12 { 132 } else { 133 }, "version {version}");
     }
     table.load_version(11).await.unwrap();
-    let gone = delta::files(&table, &warehouse.root().join("t")).await.unwrap();
+    let gone = delta::files(&table, &warehouse.place("t").unwrap()).await.unwrap();
     assert!(gone.iter().all(|file| !file.path.exists()));
     // Only what is current, and what dead runs left goes too.
     let staging = warehouse.staging_folder().join("dead/t");
@@ -129,4 +129,29 @@ fn parquet(warehouse: &Warehouse) -> BTreeSet<PathBuf> {
                 && !path.to_string_lossy().contains("_delta_log")
         })
         .collect()
+}
+
+/// Forty megabytes, sorted in sixteen: they do not fit, and lie on disk in between.
+#[tokio::test]
+async fn more_rows_than_memory_are_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Warehouse::create_or_open(folder.path()).unwrap();
+    let texts: Vec<String> = (0..40_000_u64)
+        .map(|n| format!("{:0>1000}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    let values: Vec<_> = texts.iter().map(|text| Some(text.as_str())).collect();
+    let batch = text("a", &values);
+    tables::replace_as(&warehouse, "run-1", 1, "t", batch.clone()).await;
+    let (table, place) = (warehouse.open_table("t").await.unwrap(), warehouse.place("t").unwrap());
+    let files = delta::files(&table, &place).await.unwrap();
+    let options = ParquetOptions::default();
+    let writer = TableWriter::new(folder.path(), "sorted", batch.schema(), &options).unwrap();
+    let memory = (16 << 20, folder.path());
+    let by = ["a".to_owned()];
+    let parts = sort::sorted(&files, &by, &batch.schema(), memory, writer).await.unwrap();
+    let paths: Vec<_> = parts.into_iter().map(|part| part.path).collect();
+    let mut wanted = texts.clone();
+    wanted.sort_unstable();
+    let wanted: Vec<_> = wanted.iter().map(|text| Some(text.as_str())).collect();
+    assert_same(&read(&paths), &text("a", &wanted));
 }

@@ -6,6 +6,7 @@ mod encoding;
 mod maintain;
 mod merge;
 mod past;
+mod store;
 mod tables;
 
 use std::collections::HashMap;
