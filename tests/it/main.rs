@@ -34,3 +34,4 @@ mod support;
 mod synthea;
 mod synthea_counts;
 mod views;
+mod year;
