@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Done, Execution, RunOptions};
+use super::execution::Execution;
+use super::{Done, RunOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::ExportState;
 use crate::ingest::{self, discover};
