@@ -138,7 +138,7 @@ async fn answer(pipeline: &Pipeline) -> Result<()> {
     if pipeline.queries.is_empty() {
         return Ok(());
     }
-    let engine = Engine::open(&pipeline.warehouse).await?;
+    let engine = pipeline.engine().await?;
     for query in &pipeline.queries {
         report::heading(&query.name)?;
         write(engine.run(&query.sql)?, Format::Table, screen()).await?;

@@ -14,9 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{Problem, View};
 use crate::ingest;
 use crate::load::{Load, LoadTable};
-use crate::objects::StoreSettings;
+use crate::objects::{self, StoreSettings};
+use crate::query::Engine;
 use crate::schedule::{Schedule, ScheduleTable};
 use crate::settings::Mistake;
+use crate::warehouse::Warehouse;
 
 /// A pipeline: from where, through which views, into which warehouse, and what is asked then.
 #[derive(Debug)]
@@ -35,8 +37,12 @@ pub struct Pipeline {
     pub bases: Vec<String>,
     /// One table each.
     pub views: Vec<View>,
-    /// The folder of the tables.
+    /// The folder of the tables, or the url of an object store.
     pub warehouse: PathBuf,
+    /// Where lock, staging area and history of a warehouse in an object store are.
+    pub state: PathBuf,
+    /// How that object store is reached.
+    pub store: StoreSettings,
     /// How many lines may be rejected.
     pub max_rejects: MaxRejects,
     /// How the input is read.
@@ -188,6 +194,16 @@ struct QueryTable {
 pub const DEMO: &str = include_str!("../../pipelines/demo.toml");
 
 impl Pipeline {
+    /// Its warehouse, which is made if it is not there.
+    pub fn warehouse(&self) -> Result<Warehouse> {
+        Warehouse::open_location(&self.warehouse.to_string_lossy(), &self.state, &self.store)
+    }
+
+    /// SQL over its warehouse.
+    pub async fn engine(&self) -> Result<Engine> {
+        Engine::open_location(&self.warehouse.to_string_lossy(), &self.store).await
+    }
+
     /// A pipeline that only fills the tables of views.
     pub fn new(name: &str, source: Source, views: Vec<View>, warehouse: &Path) -> Self {
         Self {
@@ -199,6 +215,8 @@ impl Pipeline {
             bases: Vec::new(),
             views,
             warehouse: warehouse.to_owned(),
+            state: PathBuf::new(),
+            store: StoreSettings::default(),
             max_rejects: MaxRejects::default(),
             input: ingest::Options::default(),
             models: Vec::new(),
@@ -297,9 +315,6 @@ impl Checker<'_> {
         needs.loads(&written.load);
         let source = written.source.check(&name, self);
         needs.source(source.as_ref());
-        if written.warehouse.path.is_empty() {
-            self.error("warehouse.path", "the path is empty");
-        }
         let max_rejects = self.max_rejects(written.rejects.max);
         let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
         let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
@@ -310,7 +325,8 @@ impl Checker<'_> {
         let schedule = written.schedule.map(|table| self.settings("schedule", table.check()));
         let retention = self.settings("retention", written.retention.check());
         let queries = self.queries(written.query);
-        let warehouse = self.folder.join(written.warehouse.path);
+        let warehouse = self.warehouse(&written.warehouse);
+        let state = written.warehouse.state.unwrap_or_else(|| format!("state/{name}"));
         Some(Pipeline {
             description: written.description,
             source_name,
@@ -325,6 +341,8 @@ impl Checker<'_> {
             retention: retention.unwrap_or_default(),
             queries,
             needs: needs.0,
+            state: self.folder.join(state),
+            store: written.warehouse.store.at(self.folder),
             ..Pipeline::new(&name, source?, views, &warehouse)
         })
     }
@@ -367,6 +385,29 @@ impl Checker<'_> {
             self.add(Problem::of_setting(path, mistake, Problem::error));
         }
         None
+    }
+
+    /// The folder or url of the tables.
+    fn warehouse(&mut self, written: &WarehouseTable) -> PathBuf {
+        let WarehouseTable { path, state, store } = written;
+        if path.is_empty() {
+            self.error("warehouse.path", "the path is empty");
+        }
+        if objects::is_url(path) {
+            if let Err(error) = objects::check(path, store) {
+                let problem = Problem::error("warehouse", error.message());
+                self.add(match error.remedy() {
+                    Some(remedy) => problem.hint(remedy),
+                    None => problem,
+                });
+            }
+            return PathBuf::from(path);
+        }
+        if state.is_some() {
+            let problem = Problem::error("warehouse.state", "a folder keeps its state itself");
+            self.add(problem.hint("leave it out: it is for warehouses in an object store"));
+        }
+        self.folder.join(path)
     }
 
     fn max_rejects(&mut self, written: Option<CountOrShare>) -> MaxRejects {

@@ -195,11 +195,11 @@ pub(super) async fn make(
     }
     // A model may read tables of several sources: its rows are of none.
     let info = CommitInfo { source: None, ..info.clone() };
-    let mut engine = Engine::open(&pipeline.warehouse).await?;
     for model in &pipeline.models {
+        // A session keeps the versions that it opened, and a model may read the one before.
+        let engine = pipeline.engine().await?;
         let made = make_one(model, &engine, staging, &info).await;
         reports.push(made.map_err(|e| e.within("model", &model.name).within("run", run))?);
-        engine.reopen(&pipeline.warehouse, &model.name).await?;
     }
     Ok(reports)
 }

@@ -78,6 +78,7 @@ impl Pipeline {
                 let folder = absolute(folder);
                 vec![format!("a sample of {patients} patients, seed {seed}, in {folder}")]
             }
+            Source::Objects(source) => source.urls.clone(),
             Source::Export(export) => export_lines(export),
         };
         if let Some(name) = &self.source_name {

@@ -77,7 +77,7 @@ const SMALL_BYTES: u64 = 16 << 20;
 
 async fn compact(warehouse: &Warehouse, most: usize) -> Result<()> {
     let mut scattered = Vec::new();
-    for table in warehouse.tables()? {
+    for table in warehouse.table_names().await? {
         let files = warehouse.snapshot(&table).await?.files;
         let small = |file: &&PathBuf| file.metadata().is_ok_and(|file| file.len() < SMALL_BYTES);
         if table != REJECTS_TABLE && files.iter().filter(small).count() > most {

@@ -78,7 +78,7 @@ pub(super) struct SourceTable {
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
-    store: StoreSettings,
+    pub(super) store: StoreSettings,
     /// Whether what is loaded from an object store stays when the tables have it.
     #[serde(default)]
     keep: bool,

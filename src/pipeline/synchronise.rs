@@ -129,8 +129,8 @@ impl Plan {
 /// export.
 pub async fn next_export(pipeline: &Pipeline) -> Result<Option<(Settings, PathBuf)>> {
     let Source::Export(source) = &pipeline.source else { return Ok(None) };
-    let warehouse = Warehouse::create_or_open(&pipeline.warehouse)?;
-    let history = History::open(&warehouse.own_folder())?;
+    let warehouse = pipeline.warehouse()?;
+    let history = History::open(&warehouse.state_folder())?;
     let plan = Plan::of(pipeline, &warehouse, &history, false).await?;
     let mut settings = source.settings.clone();
     settings.request.since = plan.since;
@@ -143,7 +143,7 @@ async fn incomplete(
     known: &Synchronised,
     warehouse: &Warehouse,
 ) -> Result<Option<String>> {
-    let tables = warehouse.tables()?;
+    let tables = warehouse.table_names().await?;
     for view in &pipeline.views {
         let name = &view.name;
         if !known.tables.contains(name) {

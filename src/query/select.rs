@@ -1,7 +1,6 @@
 //! One SELECT whose rows become a table: what it reads, which columns it gives, and its rows as a stream.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -13,7 +12,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 
-use super::{Engine, ResultSet, Results, error, open_table, register, statement};
+use super::{Engine, ResultSet, Results, error, statement};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The key of a column's metadata that describes it; other metadata does not belong to the data.
@@ -51,22 +50,6 @@ impl Engine {
         };
         let table = Arc::new(EmptyTable::new(schema.clone()));
         self.context.register_table(TableReference::bare(name), table).map_err(failed)?;
-        Ok(())
-    }
-
-    /// Opens a table of the warehouse at its newest version, instead of what the session had by its name.
-    pub async fn reopen(&mut self, warehouse: &Path, name: &str) -> Result<()> {
-        let folder = warehouse.join(name);
-        let folder = folder
-            .canonicalize()
-            .map_err(|e| Error::io(ErrorKind::Warehouse, "open the table in", &folder, e))?;
-        let (_, table) = open_table(name, &folder, None).await?;
-        let known = self.context.deregister_table(TableReference::bare(name));
-        known.map_err(|e| error::running(&e, ""))?;
-        self.rows.remove(name);
-        if let Some(rows) = register(&self.context, name, &table)? {
-            self.rows.insert(name.to_owned(), rows);
-        }
         Ok(())
     }
 }

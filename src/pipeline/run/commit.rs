@@ -33,7 +33,7 @@ pub(super) struct Commit<'c> {
 impl Commit<'_> {
     /// Commits all tables; gives whether any has changed.
     pub(super) async fn all(&self, staged: &Staged, report: &mut RunReport) -> Result<bool> {
-        let there = self.warehouse.tables()?;
+        let there = self.warehouse.table_names().await?;
         let mut changed = false;
         for (i, view) in self.pipeline.views.iter().enumerate() {
             let gone = self.gone(view, &staged.keys[i]);
@@ -122,7 +122,7 @@ pub(super) async fn check_owner(pipeline: &Pipeline, warehouse: &Warehouse) -> R
     if pipeline.source_name.is_some() {
         return Ok(());
     }
-    let there = warehouse.tables()?;
+    let there = warehouse.table_names().await?;
     for view in pipeline.views.iter().filter(|view| there.contains(&view.name)) {
         let others = warehouse.pipelines(&view.name).await?;
         if let Some(other) = others.iter().find(|other| **other != pipeline.name) {
@@ -145,7 +145,7 @@ pub(super) async fn check_columns(
     warehouse: &Warehouse,
     kind: Kind,
 ) -> Result<Vec<SchemaChange>> {
-    let there = warehouse.tables()?;
+    let there = warehouse.table_names().await?;
     let mut changes = Vec::new();
     for view in pipeline.views.iter().filter(|view| there.contains(&view.name)) {
         for change in warehouse.compare(&view.name, &table_schema(view)).await? {

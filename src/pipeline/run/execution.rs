@@ -43,9 +43,9 @@ impl<'e> Execution<'e> {
         let started = Instant::now();
         let (now, micros) = moment();
         let run = options.run.clone().unwrap_or_else(|| run_name(&now));
-        let warehouse = Warehouse::create_or_open(&pipeline.warehouse)?;
+        let warehouse = pipeline.warehouse()?;
         commit::check_owner(pipeline, &warehouse).await?;
-        let history = History::open(&warehouse.own_folder())?;
+        let history = History::open(&warehouse.state_folder())?;
         let plan = Plan::of(pipeline, &warehouse, &history, options.full).await?;
         let changes = commit::check_columns(pipeline, &warehouse, plan.kind).await?;
         Ok(Self { pipeline, options, started, now, micros, run, warehouse, history, plan, changes })
@@ -58,8 +58,8 @@ impl<'e> Execution<'e> {
         plan: Plan,
     ) -> Result<Self> {
         let (now, micros) = moment();
-        let warehouse = Warehouse::create_or_open(&pipeline.warehouse)?;
-        let history = History::open(&warehouse.own_folder())?;
+        let warehouse = pipeline.warehouse()?;
+        let history = History::open(&warehouse.state_folder())?;
         let (started, run, changes) = (Instant::now(), run_name(&now), Vec::new());
         Ok(Self { pipeline, options, started, now, micros, run, warehouse, history, plan, changes })
     }
