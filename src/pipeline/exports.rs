@@ -72,19 +72,27 @@ impl Exports<'_> {
         Ok(self.begun()?.into_iter().filter(|export| export.join(LOADED).exists()).collect())
     }
 
-    /// The export to go on with: the latest, unless a run is done with it; then a new one's folder.
+    /// The export to go on with: the latest that no run is done with; else a new one's folder.
     pub(super) fn current(&self, now: Timestamp) -> Result<PathBuf> {
-        let latest = self.begun()?.pop().filter(|export| !export.join(LOADED).exists());
+        let mut begun = self.begun()?.into_iter();
+        let latest = begun.rfind(|export| !export.join(LOADED).exists());
         Ok(latest.unwrap_or_else(|| self.unused(now)))
     }
 
     /// A folder that is not there, and whose name sorts behind those that are.
     pub(super) fn unused(&self, now: Timestamp) -> PathBuf {
         let name = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        // Within one second, or if the clock went back, the latest name goes on: with a number behind it.
+        let latest = self.begun().ok().and_then(|mut begun| begun.pop());
+        let latest = latest.and_then(|latest| Some(latest.file_name()?.to_str()?.to_owned()));
+        let base = latest.as_deref().and_then(|latest| latest.get(..name.len()));
+        let name = base.filter(|base| *base > name.as_str()).unwrap_or(&name);
         let again = (2..).map(|time| format!("{name}-{time:03}"));
-        let names = std::iter::once(name.clone()).chain(again);
-        let mut folders = names.map(|name| self.folder.join(name));
-        folders.find(|folder| !folder.exists()).expect("the names do not end")
+        let mut names = std::iter::once(name.to_owned()).chain(again);
+        let free = |name: &String| {
+            latest.as_ref().is_none_or(|latest| name > latest) && !self.folder.join(name).exists()
+        };
+        self.folder.join(names.find(free).expect("the names do not end"))
     }
 
     /// Notes that a run is done with an export, and removes older ones beyond those that are kept.
@@ -162,6 +170,25 @@ mod tests {
             assert!(soon.ends_with(format!("2026010{day}T010203Z-002")), "within the same second");
         }
         assert!(kept[0].join("loaded.json").exists());
+        for (now, expected) in [
+            // The one without a number is gone, and would be taken for an older one.
+            ("2026-01-03T01:02:03Z", "20260103T010203Z-002"),
+            ("2026-01-03T01:02:03Z", "20260103T010203Z-003"),
+            ("2026-01-02T00:00:00Z", "20260103T010203Z-004"),
+            ("2026-01-03T01:02:04Z", "20260103T010204Z"),
+        ] {
+            let current = exports.current(at(now)).unwrap();
+            assert_eq!(current, folder.join(expected), "at {now}");
+            fs::create_dir_all(&current).unwrap();
+            fs::write(current.join("export.json"), "{}").unwrap();
+            assert_eq!(
+                exports.current(at("2026-01-01T00:00:00Z")).unwrap(),
+                current,
+                "gone on with"
+            );
+            exports.loaded(&current, "run", at(now)).unwrap();
+            kept = vec![current];
+        }
         let other = folder.join("notes");
         fs::create_dir(&other).unwrap();
         exports.loaded(&kept[0], "run", at("2026-01-04T00:00:00Z")).unwrap();

@@ -74,7 +74,11 @@ struct Year {
     unused: usize,
     /// `_since` of the next increment; none: everything.
     since: Option<Timestamp>,
-    /// What the tables held after the last run of each month, by the run.
+    /// Runs killed since the last that succeeded.
+    killed: usize,
+    /// Whether the last run that succeeded did all on its own.
+    undisturbed: bool,
+    /// What the tables held after the last run of each month, by the run, or by the time if it is another's work.
     months: Vec<(String, BTreeMap<&'static str, Rows>)>,
     /// What happened since the last run that succeeded, for whoever looks for what went wrong.
     trail: Vec<String>,
@@ -141,6 +145,8 @@ impl Year {
             steps: 60,
             unused: 0,
             since: None,
+            killed: 0,
+            undisturbed: true,
             months: Vec::new(),
             trail: Vec::new(),
             account: Account::default(),
@@ -165,6 +171,7 @@ impl Year {
                 return self.check(full).await;
             }
             self.account.crashes += 1;
+            self.killed += 1;
             self.steps = self.steps.max(step + 8);
             if self.draws.percent(10) {
                 self.account.abandoned += 1;
@@ -219,6 +226,8 @@ impl Year {
             ));
         }
         let trail = std::mem::take(&mut self.trail).join("\n");
+        self.undisturbed = self.killed == 0;
+        self.killed = 0;
         self.unused += jobs.len();
         let used: Vec<_> = jobs.iter().filter(|job| job.polled > 0).collect();
         self.account.orphans += jobs.len() - used.len();
@@ -284,8 +293,15 @@ impl Year {
         let files = most_files(&self.pipeline.warehouse()).await;
         self.account.most_files = self.account.most_files.max(files);
         assert!(files <= MOST_FILES, "{files} files after night {}", self.account.nights);
-        let run = self.pipeline.report()["run"].as_str().unwrap().to_owned();
-        self.months.push((run, compare::found(&self.pipeline.warehouse()).await));
+        let report = self.pipeline.report();
+        // A run that only ends what a killed one began, or that brings nothing new, has no version of its own.
+        let own = self.undisturbed && report["outcome"] == "committed";
+        let moment = if own {
+            report["run"].as_str().unwrap().to_owned()
+        } else {
+            Timestamp::now().to_string()
+        };
+        self.months.push((moment, compare::found(&self.pipeline.warehouse()).await));
     }
 
     /// A last quiet night, then a load from scratch.
