@@ -67,7 +67,7 @@ impl Version {
         fs::write(folder.join(format!("{name}.ndjson")), "{\n".repeat(patients)).unwrap();
         let pipeline = format!("{name}.toml");
         let text = format!(
-            "schemas = {SCHEMAS}\n[source]\npath = ['{name}', '{name}.ndjson']\n\
+            "name = 'same'\nschemas = {SCHEMAS}\n[source]\npath = ['{name}', '{name}.ndjson']\n\
              [warehouse]\npath = 'warehouse'\n[rejects]\nmax = 1000\n"
         );
         fs::write(folder.join(&pipeline), text).unwrap();
