@@ -35,7 +35,7 @@ fn a_year_of_nights_ends_as_a_load_from_scratch() {
         increments: 25,
         patients: 20,
         kind: Kind::Group,
-        crashes: 25,
+        crashes: 20,
     };
     let account = block_on(simulate(plan));
     println!("{account:?}");

@@ -21,10 +21,17 @@ pub(super) struct Ended {
     pub(super) said: String,
 }
 
+/// In memory where that is possible: the program syncs tens of thousands of files in a year, and it is the program that
+/// is killed here, not the machine.
+fn folder() -> TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 impl Pipeline {
     /// Writes one that exports from `server` with these further settings of `[source.export]`.
     pub(super) fn new(server: &str, settings: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         for (name, view) in VIEWS {
             write(folder.path(), &format!("{name}.json"), view.as_bytes());
         }
