@@ -153,12 +153,18 @@ async fn tables(folder: &Path) -> Tables {
     let engine = Engine::open(&warehouse).await.unwrap();
     let mut found = Tables::new();
     for table in engine.tables().await {
-        let columns = match table.name.as_str() {
-            "_rejects" => "count(DISTINCT file), min(file), max(line)",
-            _ => "count(DISTINCT _key), min(_key), max(_key)",
+        let (columns, of) = match table.name.as_str() {
+            // It keeps those of earlier runs.
+            "_rejects" => (
+                "count(DISTINCT file), min(file), max(line)",
+                "WHERE _run = (SELECT max(_run) FROM _rejects)",
+            ),
+            _ => ("count(DISTINCT _key), min(_key), max(_key)", ""),
         };
-        let sql =
-            format!(r#"SELECT count(*), count(DISTINCT _run), {columns} FROM "{}""#, table.name);
+        let sql = format!(
+            r#"SELECT count(*), count(DISTINCT _run), {columns} FROM "{}" {of}"#,
+            table.name
+        );
         found.insert(table.name.clone(), format!("{:?}", rows(&engine, &sql).await));
     }
     found
