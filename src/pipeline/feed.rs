@@ -235,7 +235,8 @@ impl Running {
             settings,
             folder: folder.clone(),
             observer: progress.observer(),
-            follow: follow.then_some(members),
+            follow,
+            before: members,
             ask_history: plan.since.is_some()
                 && source.increments.as_ref().is_some_and(|i| i.history_of_new_members),
             to,
@@ -317,8 +318,10 @@ struct Performance {
     /// The main one.
     job: ExportJob,
     observer: Observer,
-    /// Whether members are followed; then who they were at the last run, if there was one.
-    follow: Option<Option<BTreeSet<String>>>,
+    /// Whether members are followed.
+    follow: bool,
+    /// Who they were at the last run, if there was one.
+    before: Option<BTreeSet<String>>,
     /// Whether the history of new members is asked for.
     ask_history: bool,
     to: Sender<Arrival>,
@@ -326,10 +329,8 @@ struct Performance {
 
 impl Performance {
     async fn perform(mut self) {
-        let members = match self.follow.take() {
-            Some(before) => self.members(before).await.map(Some),
-            None => Ok(None),
-        };
+        let before = self.before.take();
+        let members = if self.follow { self.members(before).await.map(Some) } else { Ok(None) };
         let (folder, to) = (self.folder, self.to);
         // Nobody listens to an export whose run has failed; it is about to be stopped.
         let tell = |arrival| drop(to.send(arrival));

@@ -111,7 +111,7 @@ impl Stage<'_> {
             origin: Some(RowsOf { run, source: pipeline.source_name.as_deref() }),
             care: Care { whole_only: self.kind != Kind::Full && !asked_for, ..Care::default() },
             environment: Environment {
-                now: self.now.clone(),
+                now: self.now,
                 bases: feed.bases.clone(),
                 key_prefix: pipeline.source_name.as_deref().map(Into::into),
             },
@@ -193,7 +193,9 @@ impl Stage<'_> {
             let mut keys = found.keys.remove(&of).unwrap_or_default();
             keys.extend(deleted.get(&of));
             let keys = Arc::new(keys);
-            views.into_iter().for_each(|view| by_view[view] = keys.clone());
+            for view in views {
+                by_view[view] = keys.clone();
+            }
         }
         by_view
     }

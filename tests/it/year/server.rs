@@ -231,7 +231,7 @@ impl World {
             asked,
         };
         let at = format!("{}/jobs/{}", self.base, self.jobs.len() + 1);
-        job.serve(draft, &self.base, &at, self.mess.as_mut());
+        job.serve(&draft, &self.base, &at, self.mess.as_mut());
         job
     }
 
@@ -268,7 +268,7 @@ impl World {
 
 impl Job {
     /// Makes the files and the manifest.
-    fn serve(&mut self, draft: Draft, base: &str, at: &str, mut mess: Option<&mut Draws>) {
+    fn serve(&mut self, draft: &Draft, base: &str, at: &str, mut mess: Option<&mut Draws>) {
         let mut entry = |kind: &str, lines: &[Value]| {
             let gzip = mess.as_mut().is_some_and(|draws| draws.percent(30));
             let url = format!("{at}/files/{}", self.files.len());
@@ -292,7 +292,7 @@ impl Job {
 }
 
 fn body(lines: &[Value], gzip: bool) -> Vec<u8> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
     if !gzip {
         return text.into_bytes();
     }
