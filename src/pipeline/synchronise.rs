@@ -11,6 +11,7 @@ use super::synchronise::Kind::{Full, Increment, Merge};
 use crate::error::Result;
 use crate::export::{ExportState, Settings, identity};
 use crate::history::{History, Synchronised};
+use crate::objects;
 use crate::warehouse::Warehouse;
 
 /// What a run does to the tables.
@@ -129,10 +130,15 @@ impl Plan {
 /// export.
 pub async fn next_export(pipeline: &Pipeline) -> Result<Option<(Settings, PathBuf)>> {
     let Source::Export(source) = &pipeline.source else { return Ok(None) };
+    let mut settings = source.settings.clone();
+    // Whoever only asks makes no warehouse.
+    if !objects::is_url(&pipeline.warehouse.to_string_lossy()) && !pipeline.warehouse.is_dir() {
+        let folder = source.exports().current(Timestamp::now())?;
+        return Ok(Some((settings, folder)));
+    }
     let warehouse = pipeline.warehouse()?;
     let history = History::open(&warehouse.state_folder())?;
     let plan = Plan::of(pipeline, &warehouse, &history, false).await?;
-    let mut settings = source.settings.clone();
     settings.request.since = plan.since;
     Ok(plan.export.map(|folder| (settings, folder)))
 }

@@ -107,7 +107,7 @@ pub fn new_run() -> String {
 /// A name that sorts by time and that no other run has.
 fn run_name(now: &Temporal) -> String {
     let compact: String =
-        now.to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
+        now.to_string().chars().take(23).filter(|c| !matches!(c, '-' | ':' | '.')).collect();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     format!("{compact}Z-{}", &unique[..8])
 }
