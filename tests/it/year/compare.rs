@@ -61,7 +61,9 @@ pub(super) fn expected(state: &BTreeMap<Key, Value>) -> BTreeMap<&'static str, R
         let table = TABLES.iter().find(|(table, _)| table.eq_ignore_ascii_case(kind)).unwrap().0;
         tables.get_mut(table).unwrap().extend(rows_of(resource));
     }
-    tables.values_mut().for_each(|rows| rows.sort());
+    for rows in tables.values_mut() {
+        rows.sort();
+    }
     tables
 }
 

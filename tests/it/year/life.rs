@@ -97,27 +97,27 @@ impl Life {
 
     /// Another version of what is there.
     fn revise(&mut self, population: &mut Population, kind: &str, when: When) {
-        let Some((kind, id)) = self.one_of(population.keys(kind, false)) else { return };
+        let Some((kind, id)) = self.one_of(&population.keys(kind, false)) else { return };
         let patient = patient_of(population.latest(&kind, &id).unwrap()).to_owned();
         let resource = self.resource(&kind, &id, &patient);
         population.put(resource, when);
     }
 
     fn add(&mut self, population: &mut Population, when: When) {
-        let Some((_, patient)) = self.one_of(population.keys("Patient", false)) else { return };
+        let Some((_, patient)) = self.one_of(&population.keys("Patient", false)) else { return };
         let child = self.child(&patient);
         population.put(child, when);
     }
 
     fn delete(&mut self, population: &mut Population, when: When) {
         let kind = *self.draws.pick(&["Condition", "Observation"]);
-        if let Some(key) = self.one_of(population.keys(kind, false)) {
+        if let Some(key) = self.one_of(&population.keys(kind, false)) {
             population.delete(&key, when);
         }
     }
 
     fn death(&mut self, population: &mut Population, when: When) {
-        if let Some(key) = self.one_of(population.keys("Patient", false)) {
+        if let Some(key) = self.one_of(&population.keys("Patient", false)) {
             population.delete(&key, when);
         }
     }
@@ -125,7 +125,7 @@ impl Life {
     /// What was deleted comes back under its id.
     fn resurrect(&mut self, population: &mut Population, when: When) {
         let kind = *self.draws.pick(&["Patient", "Condition", "Observation", "Observation"]);
-        let Some(key) = self.one_of(population.keys(kind, true)) else { return };
+        let Some(key) = self.one_of(&population.keys(kind, true)) else { return };
         let patient = patient_of(population.last_content(&key).unwrap()).to_owned();
         if kind == "Patient" || population.latest("Patient", &patient).is_some() {
             let resource = self.resource(kind, &key.1, &patient);
@@ -134,17 +134,16 @@ impl Life {
     }
 
     fn leave(&mut self, population: &mut Population) {
-        let leaving = self.patients(population, true);
-        let mut leaving = leaving.into_iter().filter(|(_, id)| !self.received.contains_key(id));
-        let leaving: Vec<_> = leaving.by_ref().collect();
-        if let Some((_, id)) = self.one_of(leaving) {
+        let mut leaving = patients(population, true);
+        leaving.retain(|(_, id)| !self.received.contains_key(id));
+        if let Some((_, id)) = self.one_of(&leaving) {
             population.set_member(&id, false);
         }
     }
 
     fn join(&mut self, population: &mut Population) {
-        let joining = self.patients(population, false);
-        if let Some((_, id)) = self.one_of(joining) {
+        let joining = patients(population, false);
+        if let Some((_, id)) = self.one_of(&joining) {
             population.set_member(&id, true);
         }
     }
@@ -152,23 +151,17 @@ impl Life {
     /// What was another's becomes a member's.
     fn move_one(&mut self, population: &mut Population, when: When) {
         let kind = *self.draws.pick(&["Condition", "Observation"]);
-        let receivers = self.patients(population, true);
-        let moved = self.one_of(population.keys(kind, false));
-        if let (Some((kind, id)), Some((_, patient))) = (moved, self.one_of(receivers)) {
+        let receivers = patients(population, true);
+        let moved = self.one_of(&population.keys(kind, false));
+        if let (Some((kind, id)), Some((_, patient))) = (moved, self.one_of(&receivers)) {
             self.received.insert(patient.clone(), when.updated);
             let resource = self.resource(&kind, &id, &patient);
             population.put(resource, when);
         }
     }
 
-    fn patients(&self, population: &Population, members: bool) -> Vec<Key> {
-        let mut patients = population.keys("Patient", false);
-        patients.retain(|(_, id)| population.is_member(id) == members);
-        patients
-    }
-
-    fn one_of(&mut self, keys: Vec<Key>) -> Option<Key> {
-        (!keys.is_empty()).then(|| self.draws.pick(&keys).clone())
+    fn one_of(&mut self, keys: &[Key]) -> Option<Key> {
+        (!keys.is_empty()).then(|| self.draws.pick(keys).clone())
     }
 
     fn new_id(&mut self, prefix: &str) -> String {
@@ -238,4 +231,11 @@ impl Life {
         let relative = format!("Patient/{patient}");
         if self.draws.percent(20) { format!("{}/{relative}", self.base) } else { relative }
     }
+}
+
+/// The patients in the group, or those outside.
+fn patients(population: &Population, members: bool) -> Vec<Key> {
+    let mut patients = population.keys("Patient", false);
+    patients.retain(|(_, id)| population.is_member(id) == members);
+    patients
 }

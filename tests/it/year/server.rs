@@ -231,7 +231,7 @@ impl World {
             asked,
         };
         let at = format!("{}/jobs/{}", self.base, self.jobs.len() + 1);
-        job.serve(draft, &self.base, &at, self.mess.as_mut());
+        job.serve(&draft, &self.base, &at, self.mess.as_mut());
         job
     }
 
@@ -268,7 +268,7 @@ impl World {
 
 impl Job {
     /// Makes the files and the manifest.
-    fn serve(&mut self, draft: Draft, base: &str, at: &str, mut mess: Option<&mut Draws>) {
+    fn serve(&mut self, draft: &Draft, base: &str, at: &str, mut mess: Option<&mut Draws>) {
         let mut entry = |kind: &str, lines: &[Value]| {
             let gzip = mess.as_mut().is_some_and(|draws| draws.percent(30));
             let url = format!("{at}/files/{}", self.files.len());
@@ -292,12 +292,15 @@ impl Job {
 }
 
 fn body(lines: &[Value], gzip: bool) -> Vec<u8> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut text = Vec::new();
+    for line in lines {
+        writeln!(text, "{line}").unwrap();
+    }
     if !gzip {
-        return text.into_bytes();
+        return text;
     }
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(&text).unwrap();
     encoder.finish().unwrap()
 }
 
