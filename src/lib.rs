@@ -7,7 +7,8 @@
 //! export ──► ingest ─────────────────► flatten ──► RecordBatch ──► warehouse ──► query ──► person, measure
 //! sample ──►   │        tape of a line  (fhirpath, fhir)              │            ▲
 //!              └─► rejects: data, counted, a table of their own ──────┘            │
-//!                          pipeline: says what, in which order; tells what happened┘
+//!                          pipeline: says what, in which order; tells what happened┘ ──► load ──► other databases
+//!                          schedule: when              history: what happened
 //! ```
 //!
 //! # The modules, in the order data passes them
@@ -21,19 +22,23 @@
 //! - [`flatten`]: ViewDefinitions, compiled; resources → rows → columns → record batches.
 //! - [`warehouse`]: Parquet encoding, staging, Delta commits; the only module that knows paths.
 //! - [`query`]: SQL over the tables, and how results are written.
-//! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it, and the audit of an export's data: the only module that
-//!   knows the order of stages.
+//! - [`load`]: brings versions of tables into PostgreSQL, DuckDB files and file drops.
+//! - [`history`]: which runs there were, what they have synchronised; one SQLite file.
+//! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it (in full, or what has changed), and the audit of an
+//!   export's data: the only module that knows the order of stages.
+//! - [`schedule`]: when pipelines run, and the service that starts them.
 //! - [`cli`]: the command line; the only module that prints.
-//! - [`error`], [`suggest`] and `durable` (files that are whole or not there) belong to all.
+//! - [`error`], [`settings`] (mistakes, secrets, spans of time), [`suggest`], `clock`, `durable` (files that are whole or not
+//!   there) and `objects` (object stores) belong to all.
 //!
-//! `main → cli → pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query}`. A stage imports no other
-//! stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
+//! `main → cli → {schedule → history, pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query, load,
+//! history, schedule}}`. A stage imports no other stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
 //! (`tests/it/architecture.rs`).
 //!
 //! # Invariants
 //!
 //! 1. **Nothing is lost silently.** Lines = resources + Bundles + rejects + blanks, for each file; resources of a type =
-//!    with rows + without rows + failed, for each table. A report that does not add up is a panic, not a number.
+//!    with rows + without rows + failed + passed over (older versions), for each table. A report that does not add up is a panic, not a number.
 //! 2. **Nothing half-done is visible.** A table changes by one atomic commit.
 //! 3. **Same input, same output**, whatever the number of threads: work is numbered by the input, and put in order.
 //! 4. **Parse once.** One pass over a file feeds every view; memory is bounded by threads, not by input.

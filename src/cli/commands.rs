@@ -76,7 +76,9 @@ fn rebuild(arguments: &RebuildArguments) -> Result<()> {
     let watch = Watch::start(&pipeline.name);
     let work = pipeline::rebuild(pipeline, &arguments.tables, &options);
     let done = watch.over(&progress, || block_on(work))?;
-    done.iter().for_each(|done| report::run(&done.report));
+    for done in &done {
+        report::run(&done.report);
+    }
     done.into_iter().find_map(|done| done.refused).map_or(Ok(()), Err)
 }
 

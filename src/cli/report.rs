@@ -290,6 +290,7 @@ pub(super) fn run(report: &RunReport) {
         "run {} of `{}`: {} in {:.1} s",
         report.run, report.pipeline, report.outcome, report.seconds
     ));
+    synchronised(report);
     note(format_args!(
         "{} lines = {} resources + {} Bundles + {} rejects + {} blanks",
         total.lines,
@@ -324,6 +325,25 @@ pub(super) fn run(report: &RunReport) {
     warnings(&report.warnings);
 }
 
+/// What a run asked for, and what it says of changes.
+fn synchronised(report: &RunReport) {
+    if let Some(since) = &report.since {
+        note(format_args!("asked for what has changed since {since}"));
+    }
+    if let Some(until) = &report.synchronised_until {
+        note(format_args!("the tables have all changes up to {until}"));
+    }
+    if !report.deleted.is_empty() {
+        let deleted = report.deleted.iter().map(|(of, count)| format!("{count} {of}"));
+        note(format_args!("deleted: {}", deleted.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(members) = report.members {
+        let (now, new, departed) = (members.now, members.new, members.departed);
+        note(format_args!("members: {now}; {new} new, {departed} departed"));
+    }
+    loads(&report.loads);
+}
+
 fn warnings(warnings: &[String]) {
     for warning in warnings {
         note(format_args!("warning: {warning}"));
@@ -341,6 +361,12 @@ fn tables(report: &RunReport) -> String {
         );
         if table.without_rows > 0 {
             let _ = write!(text, ", {} without rows", table.without_rows);
+        }
+        if table.passed_over > 0 {
+            let _ = write!(text, ", {} passed over", table.passed_over);
+        }
+        if table.rows_gone > 0 {
+            let _ = write!(text, "; {} gone", many(table.rows_gone, "row"));
         }
         if table.failed > 0 {
             let _ = write!(text, ", {} failed", table.failed);

@@ -127,8 +127,8 @@ fn load(file: &Path, text: &str) -> Loaded {
         let errors = findings.iter().filter(|finding| finding.is_error());
         errors.map(report::finding_line).collect::<Vec<_>>()
     })?;
+    let Some(schedule) = pipeline.schedule.clone() else { return Ok(None) };
     let history = pipeline.warehouse().map_err(|error| vec![error.to_string()])?.state_folder();
-    let Some(schedule) = pipeline.schedule else { return Ok(None) };
     let (file, text) = (file.to_owned(), text.into());
     Ok(Some(Planned { name: pipeline.name, file, text, schedule, history }))
 }

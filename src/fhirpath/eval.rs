@@ -109,7 +109,9 @@ impl<'a> Context<'a> {
         let Some(prefix) = self.environment.key_prefix.as_deref() else { return id };
         let room = prefix.len() + 1 + id.len();
         let mut key = ArenaString::with_capacity_in(room, self.doc.arena);
-        [prefix, "/", id].into_iter().for_each(|part| key.push_str(part));
+        for part in [prefix, "/", id] {
+            key.push_str(part);
+        }
         key.into_bump_str()
     }
 

@@ -38,7 +38,7 @@ fn meta<'a>(nodes: &'a [Node<'a>], at: usize, identity: &mut Identity<'a>) {
         match key {
             "lastUpdated" => identity.last_updated = text(nodes[value]),
             "tag" => {
-                identity.subsetted = elements(nodes, value).any(|tag| is_subsetted(nodes, tag))
+                identity.subsetted = elements(nodes, value).any(|tag| is_subsetted(nodes, tag));
             }
             _ => {}
         }
@@ -50,7 +50,7 @@ fn is_subsetted<'a>(nodes: &'a [Node<'a>], tag: usize) -> bool {
     members(nodes, tag).any(|(key, value)| key == "code" && text(nodes[value]) == Some("SUBSETTED"))
 }
 
-fn text<'a>(node: Node<'a>) -> Option<&'a str> {
+fn text(node: Node<'_>) -> Option<&str> {
     match node {
         Node::String(text) => Some(text),
         _ => None,

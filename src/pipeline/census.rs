@@ -141,6 +141,8 @@ pub(super) struct Found {
     pub(super) by_type: BTreeMap<usize, u64>,
     /// The keys that came, by the number of the type; only if they were asked for.
     pub(super) keys: BTreeMap<usize, KeySet>,
+    /// Of these, how many were deleted later.
+    pub(super) deleted: usize,
 }
 
 impl Census {
@@ -179,7 +181,15 @@ impl Census {
     }
 
     /// Finds the versions that do not count; with `keys`, also the keys that came.
-    pub(super) fn find(mut self, keys: bool) -> Result<Found> {
+    ///
+    /// The first files, so many, are older than what is said to be deleted, by the number of the type: what is in none but
+    /// them was there, and is no more.
+    pub(super) fn find(
+        mut self,
+        keys: bool,
+        older_files: u32,
+        deleted: &BTreeMap<usize, KeySet>,
+    ) -> Result<Found> {
         let mut found = Found::default();
         for list in 0..LISTS {
             let mut seen = std::mem::take(&mut self.lists[list]);
@@ -187,7 +197,12 @@ impl Census {
                 self.read(list, &mut seen)?;
             }
             seen.sort_unstable_by_key(|one| (one.of, one.key, one.rank()));
-            found.add(&seen, keys);
+            let is_deleted = |last: &Seen| {
+                let of_type = || deleted.get(&usize::from(last.of));
+                last.place.file < older_files
+                    && of_type().is_some_and(|of| of.contains_hash(last.key))
+            };
+            found.add(&seen, keys, is_deleted);
         }
         Ok(found)
     }
@@ -209,10 +224,13 @@ impl Census {
 
 impl Found {
     /// Takes in records of which those of one resource stand together, the one that counts last.
-    fn add(&mut self, seen: &[Seen], keys: bool) {
+    fn add(&mut self, seen: &[Seen], keys: bool, is_deleted: impl Fn(&Seen) -> bool) {
         for versions in seen.chunk_by(|a, b| (a.of, a.key) == (b.of, b.key)) {
             let Some((last, earlier)) = versions.split_last() else { continue };
             let of = usize::from(last.of);
+            let deleted = is_deleted(last);
+            self.deleted += usize::from(deleted);
+            let earlier = if deleted { versions } else { earlier };
             if !earlier.is_empty() {
                 *self.by_type.entry(of).or_default() += earlier.len() as u64;
                 self.superseded.extend(earlier.iter().map(|seen| seen.place));
@@ -263,7 +281,7 @@ mod tests {
                     census.add([seen(0, "a", NEW, false, 10 + i as u64)]).unwrap_or_default();
                     census.add([seen(1, &format!("b{i}"), NEW, false, 20 + i as u64)]).unwrap();
                 }
-                let found = census.find(true).unwrap();
+                let found = census.find(true, 0, &BTreeMap::new()).unwrap();
                 let of_a = |offset: u64| seen(1, "a", None, false, offset).place;
                 let left: Vec<_> = (0..versions.len() as u64)
                     .filter(|i| !found.superseded.contains(&of_a(*i)))

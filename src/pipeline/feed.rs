@@ -26,7 +26,7 @@ use crate::sample::Sample;
 const PART_BYTES: u64 = 256 << 20;
 
 /// Where the history of new members is, within an export.
-const NEW_MEMBERS: &str = "new-members";
+pub(super) const NEW_MEMBERS: &str = "new-members";
 
 /// The input of one run.
 pub(super) struct Feed {
@@ -59,6 +59,8 @@ struct Running {
     thread: Option<JoinHandle<()>>,
     deleted: Vec<PathBuf>,
     members: Option<Members>,
+    /// Errors that the server reported besides those of the main export, and that are accepted.
+    errors: u64,
     whole: Option<Box<(ExportJob, Complete)>>,
 }
 
@@ -66,8 +68,8 @@ struct Running {
 enum Arrival {
     /// A file in a folder, in the order of the manifest.
     File(PathBuf, Box<StoredFile>),
-    /// Who belongs to the group.
-    Members(Members),
+    /// Who belongs to the group, and how many errors the server reported of that.
+    Members(Members, u64),
     /// It is not going to be whole this time.
     Failed(Error),
     /// All files have come. Nothing is committed without this word.
@@ -76,8 +78,6 @@ enum Arrival {
 
 /// What an export brought, once all of it is there.
 pub(super) struct Brought {
-    /// Where it is.
-    pub(super) folder: PathBuf,
     /// The instant up to which it is complete.
     pub(super) until: String,
     /// Errors that the server reported, and that are accepted.
@@ -190,9 +190,8 @@ impl Feed {
         let Kind::Export(running) = &self.kind else { return None };
         let (_, complete) = running.whole.as_deref()?;
         Some(Brought {
-            folder: running.folder.clone(),
             until: complete_until(&complete.state, &complete.transaction_time),
-            errors: complete.errors,
+            errors: running.errors + complete.errors,
         })
     }
 
@@ -236,7 +235,8 @@ impl Running {
             settings,
             folder: folder.clone(),
             observer: progress.observer(),
-            follow: follow.then_some(members),
+            follow,
+            before: members,
             ask_history: plan.since.is_some()
                 && source.increments.as_ref().is_some_and(|i| i.history_of_new_members),
             to,
@@ -253,8 +253,8 @@ impl Running {
         });
         let (stop, thread) = (Some(stop), Some(thread));
         let source = source.clone();
-        let (deleted, members, whole) = (Vec::new(), None, None);
-        Ok(Self { source, folder, arrivals, stop, thread, deleted, members, whole })
+        let (deleted, members, errors, whole) = (Vec::new(), None, 0, None);
+        Ok(Self { source, folder, arrivals, stop, thread, deleted, members, errors, whole })
     }
 
     /// Waits for a file, and takes those that arrived with it.
@@ -270,7 +270,9 @@ impl Running {
                     self.deleted.extend(file.parts.iter().map(|part| folder.join(part)));
                 }
                 Ok(Arrival::File(..)) => {}
-                Ok(Arrival::Members(members)) => self.members = Some(members),
+                Ok(Arrival::Members(members, errors)) => {
+                    (self.members, self.errors) = (Some(members), errors);
+                }
                 Ok(Arrival::Failed(error)) => {
                     return Some(Err(error.within("export", self.folder.display())));
                 }
@@ -316,8 +318,10 @@ struct Performance {
     /// The main one.
     job: ExportJob,
     observer: Observer,
-    /// Whether members are followed; then who they were at the last run, if there was one.
-    follow: Option<Option<BTreeSet<String>>>,
+    /// Whether members are followed.
+    follow: bool,
+    /// Who they were at the last run, if there was one.
+    before: Option<BTreeSet<String>>,
     /// Whether the history of new members is asked for.
     ask_history: bool,
     to: Sender<Arrival>,
@@ -325,10 +329,8 @@ struct Performance {
 
 impl Performance {
     async fn perform(mut self) {
-        let members = match self.follow.take() {
-            Some(before) => self.members(before).await.map(Some),
-            None => Ok(None),
-        };
+        let before = self.before.take();
+        let members = if self.follow { self.members(before).await.map(Some) } else { Ok(None) };
         let (folder, to) = (self.folder, self.to);
         // Nobody listens to an export whose run has failed; it is about to be stopped.
         let tell = |arrival| drop(to.send(arrival));
@@ -336,7 +338,9 @@ impl Performance {
             Ok(members) => members,
             Err(error) => return tell(Arrival::Failed(error)),
         };
-        members.map(Arrival::Members).map(&tell);
+        if let Some((members, errors)) = members {
+            tell(Arrival::Members(members, errors));
+        }
         let mut job = self.job;
         let each = |file: &StoredFile| tell(Arrival::File(folder.clone(), Box::new(file.clone())));
         let complete = job.run(each).await;
@@ -347,10 +351,10 @@ impl Performance {
     }
 
     /// Who belongs to the group; hands on the history of those who are new, if it is asked for.
-    async fn members(&self, before: Option<BTreeSet<String>>) -> Result<Members> {
+    async fn members(&self, before: Option<BTreeSet<String>>) -> Result<(Members, u64)> {
         let mut stored = Vec::new();
         let request = roster::request(&self.settings.request);
-        self.ask("roster", request, |_, file| stored.push(file.clone())).await?;
+        let mut errors = self.ask("roster", request, |_, file| stored.push(file.clone())).await?;
         let folder = self.folder.join("roster");
         let output = stored.into_iter().filter(|file| file.section == "output");
         let files: Vec<_> = output.map(|file| (folder.clone(), file)).collect();
@@ -365,25 +369,26 @@ impl Performance {
             let tell = |folder: &Path, file: &StoredFile| {
                 drop(self.to.send(Arrival::File(folder.to_owned(), Box::new(file.clone()))));
             };
-            self.ask(NEW_MEMBERS, request, tell).await?;
+            errors += self.ask(NEW_MEMBERS, request, tell).await?;
         }
-        Ok(members)
+        Ok((members, errors))
     }
 
-    /// Performs an export in a folder of its own; its job is deleted at once, so that the next may begin.
+    /// Performs an export in a folder of its own; its job is deleted at once, so that the next may begin. Gives how many
+    /// errors the server reported.
     async fn ask(
         &self,
         name: &str,
         request: ExportRequest,
         mut each: impl FnMut(&Path, &StoredFile),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let folder = self.folder.join(name);
         let settings = Settings { request, ..self.settings.clone() };
         let mut job = ExportJob::open(settings, &folder, Clock::System, self.observer.clone())?;
-        job.run(|file| each(&folder, file)).await?;
+        let complete = job.run(|file| each(&folder, file)).await?;
         // A job that stays on the server is told by the main one, whose end is the same.
         drop(job.finish().await);
-        Ok(())
+        Ok(complete.errors)
     }
 }
 

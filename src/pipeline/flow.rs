@@ -239,7 +239,9 @@ impl Gate<'_> {
         let superseded = || once_more.is_some_and(|found| found.superseded.contains(&place()));
         let identity = resource.identity();
         if whole_only && identity.subsetted || superseded() {
-            views.iter().for_each(|view| self.passed_over[*view] += 1);
+            for view in views {
+                self.passed_over[*view] += 1;
+            }
             return false;
         }
         if census.is_some() {

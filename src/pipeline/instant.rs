@@ -97,7 +97,7 @@ mod tests {
             "",
             "soon, perhaps, or later?",
         ] {
-            let slow = text.parse::<Timestamp>().ok().map(|t| t.as_microsecond());
+            let slow = text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond);
             if let Some(fast) = usual(text.as_bytes()) {
                 assert_eq!(Some(fast), slow.map(|t| t.min(fast.max(t - 1))), "{text}");
             }

@@ -9,7 +9,7 @@ use super::definition::Pipeline;
 use super::rejects::REJECTS_TABLE;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::load::{FileFormat, LoadReport, RowSink, TableVersion};
+use crate::load::{FileFormat, Load, LoadReport, RowSink, TableVersion};
 use crate::query::Format;
 use crate::suggest;
 use crate::warehouse::TableSnapshot;
@@ -18,8 +18,8 @@ use crate::warehouse::TableSnapshot;
 ///
 /// A load that fails does not keep the others from theirs: the first error comes when all were tried.
 pub async fn load(pipeline: &Pipeline, only: &[String], run: &str) -> Result<Vec<LoadReport>> {
-    let names: Vec<_> = pipeline.loads.iter().map(|load| load.name()).collect();
-    for name in only.iter().filter(|name| !names.contains(&name.as_str())) {
+    let names: Vec<_> = pipeline.loads.iter().map(Load::name).collect();
+    if let Some(name) = only.iter().find(|name| !names.contains(&name.as_str())) {
         let error = Error::new(ErrorKind::Usage, format!("the pipeline has no load `{name}`"));
         return Err(match suggest::nearest(name, names.iter().copied()) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),

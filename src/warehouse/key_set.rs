@@ -37,6 +37,16 @@ impl KeySet {
         self.0.contains(&hash)
     }
 
+    /// Takes in others' keys.
+    pub fn extend<'k>(&mut self, others: impl IntoIterator<Item = &'k Self>) {
+        others.into_iter().for_each(|other| self.0.extend(&other.0));
+    }
+
+    /// The [`key_hash`] of each, in no order.
+    pub fn hashes(&self) -> impl Iterator<Item = u128> + '_ {
+        self.0.iter().copied()
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -67,7 +67,7 @@ impl Version {
         fs::write(folder.join(format!("{name}.ndjson")), "{\n".repeat(patients)).unwrap();
         let pipeline = format!("{name}.toml");
         let text = format!(
-            "schemas = {SCHEMAS}\n[source]\npath = ['{name}', '{name}.ndjson']\n\
+            "name = 'same'\nschemas = {SCHEMAS}\n[source]\npath = ['{name}', '{name}.ndjson']\n\
              [warehouse]\npath = 'warehouse'\n[rejects]\nmax = 1000\n"
         );
         fs::write(folder.join(&pipeline), text).unwrap();
@@ -153,12 +153,18 @@ async fn tables(folder: &Path) -> Tables {
     let engine = Engine::open(&warehouse).await.unwrap();
     let mut found = Tables::new();
     for table in engine.tables().await {
-        let columns = match table.name.as_str() {
-            "_rejects" => "count(DISTINCT file), min(file), max(line)",
-            _ => "count(DISTINCT _key), min(_key), max(_key)",
+        let (columns, of) = match table.name.as_str() {
+            // It keeps those of earlier runs.
+            "_rejects" => (
+                "count(DISTINCT file), min(file), max(line)",
+                "WHERE _run = (SELECT max(_run) FROM _rejects)",
+            ),
+            _ => ("count(DISTINCT _key), min(_key), max(_key)", ""),
         };
-        let sql =
-            format!(r#"SELECT count(*), count(DISTINCT _run), {columns} FROM "{}""#, table.name);
+        let sql = format!(
+            r#"SELECT count(*), count(DISTINCT _run), {columns} FROM "{}" {of}"#,
+            table.name
+        );
         found.insert(table.name.clone(), format!("{:?}", rows(&engine, &sql).await));
     }
     found

@@ -15,7 +15,7 @@ use crate::command::{check, folder, kiln, run};
 use crate::support::export;
 
 /// How long an event may take on a machine with other work.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A pipeline over the sample in `export`, with lines of its schedule.
 fn pipeline(name: &str, schedule: &str) -> String {

@@ -111,7 +111,7 @@ impl ExportState {
         if let Some(since) = asked.get_mut("since") {
             *since = serde_json::Value::Null;
         }
-        asked.to_string() == identity(request)
+        asked == identity(request)
     }
 
     /// Nothing done yet for this request.

@@ -65,7 +65,7 @@ impl Driver {
                 Ok(())
             }
             Self::Program(program) => {
-                let script: String = statements.iter().map(|sql| format!("{sql};\n")).collect();
+                let script = statements.join(";\n") + ";\n";
                 ask(program, file, &["-bail"], &script).map(|_| ())
             }
         }

@@ -98,6 +98,7 @@ fn unusable(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Definition, what)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it on
 fn unreachable(error: tokio_postgres::Error) -> Error {
     if error.as_db_error().is_some() {
         return failed("sign in", &error);

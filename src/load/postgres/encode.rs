@@ -203,7 +203,7 @@ impl Values<'_> {
     fn array(&mut self, element: &PgType, values: &dyn Array) -> bool {
         let dimensions = i32::from(!values.is_empty());
         self.put(&dimensions.to_be_bytes());
-        self.put(&i32::from(values.null_count() > 0 || self.may_null(element)).to_be_bytes());
+        self.put(&i32::from(values.null_count() > 0 || Self::may_null(element)).to_be_bytes());
         self.put(&element.oid().to_be_bytes());
         if !values.is_empty() {
             self.put(&(values.len() as i32).to_be_bytes());
@@ -215,7 +215,7 @@ impl Values<'_> {
     }
 
     /// Whether a value that is there may become null. PostgreSQL works out by itself whether there is one.
-    fn may_null(&self, element: &PgType) -> bool {
+    fn may_null(element: &PgType) -> bool {
         matches!(element, PgType::Text | PgType::Date | PgType::Timestamp | PgType::TimestampTz)
     }
 

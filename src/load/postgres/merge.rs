@@ -71,9 +71,9 @@ pub(super) async fn merge(
         return Ok(None);
     }
     let mut impossible = before.impossible.clone();
-    found
-        .iter()
-        .for_each(|(column, count)| *impossible.entry(column.clone()).or_default() += count);
+    for (column, count) in &found {
+        *impossible.entry(column.clone()).or_default() += count;
+    }
     let entry = Entry::of(table, total, impossible);
     let about = comments(&names, &table.name, table, run);
     transaction.batch_execute(&format!("{about}ANALYZE {target}")).await.map_err(doing)?;
@@ -108,7 +108,7 @@ async fn copy_pairs(
         for file in &files {
             for batch in FileRows::open(file, &pair_schema())? {
                 let batch = without_repetition(&batch?);
-                let of_batch: usize = batch.columns().iter().map(|c| c.null_count()).sum();
+                let of_batch: usize = batch.columns().iter().map(Array::null_count).sum();
                 nulls += of_batch as u64;
                 if nulls == 0 {
                     encoder.batch(&batch, &mut to).map_err(written)?;

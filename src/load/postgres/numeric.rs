@@ -22,7 +22,9 @@ pub(super) fn put_numeric(value: i128, scale: usize, to: &mut Vec<u8>) {
     to.extend_from_slice(&(if groups.is_empty() { 0 } else { weight }).to_be_bytes());
     to.extend_from_slice(&sign.to_be_bytes());
     to.extend_from_slice(&(scale as u16).to_be_bytes());
-    groups.iter().for_each(|group| to.extend_from_slice(&group.to_be_bytes()));
+    for group in groups {
+        to.extend_from_slice(&group.to_be_bytes());
+    }
 }
 
 #[cfg(test)]

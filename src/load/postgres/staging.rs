@@ -4,6 +4,7 @@
 //! logged, which costs as much. As it is made and filled in one transaction, its rows are frozen by `COPY … FREEZE`: no
 //! vacuum has to touch them again, and where `wal_level` is `minimal` they are not logged at all.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::pin::pin;
 
@@ -83,7 +84,7 @@ pub(super) fn comments(names: &Names, of: &str, table: &TableVersion, run: &str)
     for field in table.schema.fields() {
         if let Some(comment) = field.metadata().get("comment") {
             let column = quoted(field.name());
-            sql += &format!("COMMENT ON COLUMN {name}.{column} IS {};\n", literal(comment));
+            let _ = writeln!(sql, "COMMENT ON COLUMN {name}.{column} IS {};", literal(comment));
         }
     }
     sql
@@ -128,6 +129,7 @@ fn encode(postgres: &Postgres, table: &TableVersion) -> Result<Stream<Found>> {
 }
 
 /// Ends a copy, unless it has values that are refused.
+#[allow(clippy::needless_pass_by_value)] // it ends here
 pub(super) fn conclude(
     encoder: CopyEncoder,
     schema: &SchemaRef,

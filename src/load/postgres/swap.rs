@@ -1,5 +1,6 @@
 //! Staging tables become the tables: all of a load in one transaction, so that no reader sees versions mixed.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio_postgres::{GenericClient, Transaction};
@@ -176,13 +177,16 @@ async fn rename(
     let mut sql = String::new();
     if let Some(old) = old {
         sql += &privileges(transaction, &staging, old).await?;
-        sql += &format!("DROP TABLE {target};\n");
+        let _ = writeln!(sql, "DROP TABLE {target};");
     }
-    sql += &format!("ALTER TABLE {staging} RENAME TO {};\n", quoted(table));
+    let _ = writeln!(sql, "ALTER TABLE {staging} RENAME TO {};", quoted(table));
     for column in indexed(postgres, ready.table) {
         let index = names.table(&Names::staging_index(table, column));
-        sql +=
-            &format!("ALTER INDEX {index} RENAME TO {};\n", quoted(&Names::index(table, column)));
+        let _ = writeln!(
+            sql,
+            "ALTER INDEX {index} RENAME TO {};",
+            quoted(&Names::index(table, column))
+        );
     }
     transaction
         .batch_execute(&sql)
@@ -200,18 +204,18 @@ async fn privileges(transaction: &Transaction<'_>, staging: &str, old: u32) -> R
     // What default privileges gave to the new table was not necessarily given on the old one.
     for row in transaction.query(granted, &[&new]).await.map_err(doing)? {
         if !row.get::<_, bool>(3) {
-            sql += &format!("REVOKE ALL ON {staging} FROM {};\n", row.get::<_, &str>(0));
+            let _ = writeln!(sql, "REVOKE ALL ON {staging} FROM {};", row.get::<_, &str>(0));
         }
     }
     for row in transaction.query(granted, &[&old]).await.map_err(doing)? {
         let option = if row.get::<_, bool>(2) { " WITH GRANT OPTION" } else { "" };
         let (to, privilege) = (row.get::<_, &str>(0), row.get::<_, &str>(1));
-        sql += &format!("GRANT {privilege} ON {staging} TO {to}{option};\n");
+        let _ = writeln!(sql, "GRANT {privilege} ON {staging} TO {to}{option};");
     }
     let owner = "SELECT quote_ident(pg_get_userbyid(relowner)), pg_get_userbyid(relowner) = current_user FROM pg_class WHERE oid = $1";
     let owner = transaction.query_one(owner, &[&old]).await.map_err(doing)?;
     if !owner.get::<_, bool>(1) {
-        sql += &format!("ALTER TABLE {staging} OWNER TO {};\n", owner.get::<_, &str>(0));
+        let _ = writeln!(sql, "ALTER TABLE {staging} OWNER TO {};", owner.get::<_, &str>(0));
     }
     Ok(sql)
 }

@@ -24,18 +24,26 @@ impl Execution<'_> {
         waited: Duration,
     ) -> Result<Done> {
         let brought = feed.brought();
-        let synchronised = brought.as_ref().and_then(|brought| self.synchronised(brought, info));
-        if synchronised.is_none()
-            && let Some(errors) = brought.map(|brought| brought.errors).filter(|n| *n > 0)
-        {
+        let lacks_some = brought.as_ref().is_some_and(|brought| self.lacks_some(brought));
+        let whole = brought.as_ref().filter(|_| !lacks_some);
+        let synchronised = whole.and_then(|brought| self.synchronised(brought, info));
+        if let Some(brought) = brought.filter(|_| lacks_some) {
+            let errors = brought.errors;
+            let what = if self.plan.kind == Kind::Full { "everything" } else { "the same changes" };
             report.warnings.push(format!(
-                "the server reported {errors} errors: the next run asks for the same changes again"
+                "the server reported {errors} errors: the next run asks for {what} again"
             ));
+            if self.plan.kind == Kind::Full {
+                // What is missing now was there before: changes since then do not bring it back.
+                self.history.forget(&self.pipeline.name)?;
+            }
         }
         // What the tables hold does not depend on who else has it: the next run loads what is missing.
         let failed = self.load(&mut report).await.err();
         report.synchronised_until = synchronised.as_ref().map(|known| known.since.clone());
-        let members = feed.members().map(|members| members.now.iter().cloned().collect());
+        // Who is new, and whose history did not come whole, is new again the next time.
+        let members = feed.members().filter(|_| !lacks_some);
+        let members = members.map(|members| members.now.iter().cloned().collect());
         self.time(&mut report, waited);
         let ended = RunEnded {
             synchronised,
@@ -67,13 +75,17 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Up to when the tables have the changes of the source now. An export with errors may lack some.
+    /// Whether the export came with errors, and does not count as complete.
+    fn lacks_some(&self, brought: &Brought) -> bool {
+        let Source::Export(source) = &self.pipeline.source else { return false };
+        let increments = source.increments.as_ref();
+        increments.is_some_and(|i| brought.errors > 0 && !i.advance_with_errors)
+    }
+
+    /// Up to when the tables have the changes of the source now.
     fn synchronised(&self, brought: &Brought, info: &CommitInfo) -> Option<Synchronised> {
         let Source::Export(source) = &self.pipeline.source else { return None };
-        let increments = source.increments.as_ref()?;
-        if brought.errors > 0 && !increments.advance_with_errors {
-            return None;
-        }
+        source.increments.as_ref()?;
         let known = self.plan.known.as_ref().filter(|_| self.plan.kind == Kind::Increment);
         Some(Synchronised {
             request: export::identity(&source.settings.request),

@@ -90,16 +90,13 @@ impl<'e> Execution<'e> {
         let members = members.map(|ids| ids.into_iter().collect());
         let feed = Feed::open(self.pipeline, &self.plan, members, self.options.progress)?;
         // Who has the export, or the warehouse, is the only run of the pipeline that is alive.
-        let done = match self.pipeline.source {
-            Source::Export(_) => {
-                self.begin()?;
-                self.go_on(feed, None).await
-            }
-            _ => {
-                let staging = self.warehouse.begin(&self.run)?;
-                self.begin()?;
-                self.go_on(feed, Some(staging)).await
-            }
+        let done = if let Source::Export(_) = self.pipeline.source {
+            self.begin()?;
+            self.go_on(feed, None).await
+        } else {
+            let staging = self.warehouse.begin(&self.run)?;
+            self.begin()?;
+            self.go_on(feed, Some(staging)).await
         };
         if let Err(error) = &done {
             let ended = self.ended("failed", Some(error.to_string()), None);
@@ -150,7 +147,7 @@ impl<'e> Execution<'e> {
             options: self.options,
             staging: &staging,
             run: &self.run,
-            now: self.now.clone(),
+            now: self.now,
             kind: self.plan.kind,
         };
         let staged = on_threads(self.options.threads, || work.stage(&mut feed))??;
@@ -247,7 +244,7 @@ impl<'e> Execution<'e> {
         };
         let changed = commit.all(staged, report).await?;
         report.stages.push(Timed::timed("commit", committing.elapsed()));
-        report.outcome = if changed { "committed" } else { "unchanged" }.to_owned();
+        if changed { "committed" } else { "unchanged" }.clone_into(&mut report.outcome);
         if changed && !self.pipeline.models.is_empty() {
             let making = Instant::now();
             report.models = model::make(self.pipeline, staging, &self.run, info).await?;

@@ -1,5 +1,7 @@
 //! A pass through the input: its rows encoded and staged, not yet visible.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +13,7 @@ use crate::ingest::InputFile;
 use crate::pipeline::census::{Found, key};
 use crate::pipeline::definition::Pipeline;
 use crate::pipeline::deletions::{self, Deletions};
-use crate::pipeline::feed::Feed;
+use crate::pipeline::feed::{Feed, NEW_MEMBERS};
 use crate::pipeline::flow::{Care, Flow, Outcome, RowsOf, by_type};
 use crate::pipeline::output::{TableOutput, finish_all};
 use crate::pipeline::rejects::{REJECTS_TABLE, RejectLog, SCHEMA};
@@ -81,13 +83,15 @@ impl Stage<'_> {
         outcome.times.encode += encoding.elapsed();
 
         let census = outcome.census.take().expect("it was asked for");
-        let found = census.find(self.kind != Kind::Full)?;
-        self.count_each_once(&flow, &found, &mut outcome, &mut parts)?;
         let deletions = self.deletions(feed)?;
+        let older = outcome.files.iter().take_while(|file| is_of_new_members(&file.path)).count();
+        let deleted = self.deleted_keys(&deletions);
+        let found = census.find(self.kind != Kind::Full, older as u32, &deleted)?;
+        self.count_each_once(&flow, &found, &mut outcome, &mut parts)?;
         Ok(Staged {
             superseded: found.superseded.len(),
-            deleted_and_there: self.deleted_and_there(&found, &deletions),
-            keys: self.keys(found, &deletions),
+            deleted_and_there: deleted_and_there(&found, &deleted),
+            keys: self.keys(found, &deleted),
             outcome,
             parts,
             rejects,
@@ -107,7 +111,7 @@ impl Stage<'_> {
             origin: Some(RowsOf { run, source: pipeline.source_name.as_deref() }),
             care: Care { whole_only: self.kind != Kind::Full && !asked_for, ..Care::default() },
             environment: Environment {
-                now: self.now.clone(),
+                now: self.now,
                 bases: feed.bases.clone(),
                 key_prefix: pipeline.source_name.as_deref().map(Into::into),
             },
@@ -170,32 +174,46 @@ impl Stage<'_> {
         deletions::read(files, &feed.bases, &self.pipeline.input, self.options.threads)
     }
 
-    /// The keys that came or were deleted, by view.
-    fn keys(&self, mut found: Found, deletions: &Deletions) -> Vec<Arc<KeySet>> {
+    /// The keys of what was deleted, by the number of the type.
+    fn deleted_keys(&self, deletions: &Deletions) -> BTreeMap<usize, KeySet> {
         let source = self.pipeline.source_name.as_deref();
-        let mut by_view = vec![Arc::default(); self.pipeline.views.len()];
-        for (of, (name, views)) in by_type(&self.pipeline.views).into_iter().enumerate() {
-            let mut keys = found.keys.remove(&of).unwrap_or_default();
+        let mut deleted = BTreeMap::<_, KeySet>::new();
+        for (of, (name, _)) in by_type(&self.pipeline.views).into_iter().enumerate() {
             for id in deletions.ids.get(name).into_iter().flatten() {
-                keys.insert(&key(source, id));
+                deleted.entry(of).or_default().insert(&key(source, id));
             }
+        }
+        deleted
+    }
+
+    /// The keys that came or were deleted, by view.
+    fn keys(&self, mut found: Found, deleted: &BTreeMap<usize, KeySet>) -> Vec<Arc<KeySet>> {
+        let mut by_view = vec![Arc::default(); self.pipeline.views.len()];
+        for (of, (_, views)) in by_type(&self.pipeline.views).into_iter().enumerate() {
+            let mut keys = found.keys.remove(&of).unwrap_or_default();
+            keys.extend(deleted.get(&of));
             let keys = Arc::new(keys);
-            views.into_iter().for_each(|view| by_view[view] = keys.clone());
+            for view in views {
+                by_view[view] = keys.clone();
+            }
         }
         by_view
     }
+}
 
-    /// How many resources are said to be deleted, and are there.
-    fn deleted_and_there(&self, found: &Found, deletions: &Deletions) -> usize {
-        let source = self.pipeline.source_name.as_deref();
-        let types = by_type(&self.pipeline.views);
-        let both = types.iter().enumerate().map(|(of, (name, _))| {
-            let (keys, ids) = (found.keys.get(&of), deletions.ids.get(*name));
-            let there = |id: &&String| keys.is_some_and(|keys| keys.contains(&key(source, id)));
-            ids.into_iter().flatten().filter(there).count()
-        });
-        both.sum()
-    }
+/// How many resources are said to be deleted, and are there.
+fn deleted_and_there(found: &Found, deleted: &BTreeMap<usize, KeySet>) -> usize {
+    let both = found.keys.iter().map(|(of, keys)| {
+        deleted
+            .get(of)
+            .map_or(0, |deleted| keys.hashes().filter(|key| deleted.contains_hash(*key)).count())
+    });
+    both.sum::<usize>().saturating_sub(found.deleted)
+}
+
+/// Whether a file has the history of new members, which is asked for before what has changed.
+fn is_of_new_members(file: &Path) -> bool {
+    file.parent().is_some_and(|folder| folder.ends_with(NEW_MEMBERS))
 }
 
 /// The files that hold resources of these types, with their numbers.

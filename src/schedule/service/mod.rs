@@ -43,7 +43,7 @@ pub struct Planned {
 pub type Loaded = Result<Option<Planned>, Vec<String>>;
 
 /// Tells what a pipeline file with a text says.
-pub type Load = Box<dyn Fn(&Path, &str) -> Loaded + Send>;
+pub(super) type Load = Box<dyn Fn(&Path, &str) -> Loaded + Send>;
 
 /// How the service works.
 pub struct Options {

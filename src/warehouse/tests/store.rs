@@ -77,7 +77,7 @@ impl Drop for Server {
 impl Server {
     /// None if the program is not there.
     fn start() -> Option<Self> {
-        let program = std::env::var("MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
+        let program = std::env::var("KILN_MOTO").unwrap_or_else(|_| "moto_server".to_owned());
         let mut command = Command::new(program);
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().ok()?;

@@ -10,7 +10,8 @@ use super::{load, perform, written};
 use crate::support::block_on;
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    let hex: Vec<_> = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    hex.concat()
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn merging_is_swapping() {
         let (merge, swap) = (into(&database, "m", "mode = 'merge'"), into(&database, "s", ""));
         let mut random = ChaCha8Rng::seed_from_u64(6);
         let mut tables = [Resources::new(folder.path(), "a"), Resources::new(folder.path(), "b")];
-        tables.iter_mut().for_each(|table| table.change(&mut random, "r0", 2000));
+        for table in &mut tables {
+            table.change(&mut random, "r0", 2000);
+        }
         for round in 0..8 {
             let run = format!("r{round}");
             let changes = [60, 400, 0][round % 3];
@@ -126,9 +128,13 @@ fn a_load_that_broke_off_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let load = into(&database, "public", "");
         let mut tables = [Resources::new(folder.path(), "a"), Resources::new(folder.path(), "b")];
-        tables.iter_mut().for_each(|table| table.put("p", "r1", &[1]));
+        for table in &mut tables {
+            table.put("p", "r1", &[1]);
+        }
         perform(&load, &tables.each_mut().map(Resources::commit), "r1").await.unwrap();
-        tables.iter_mut().for_each(|table| table.put("p", "r2", &[2, 2]));
+        for table in &mut tables {
+            table.put("p", "r2", &[2, 2]);
+        }
         let versions = tables.each_mut().map(Resources::commit);
         let hidden = folder.path().join("hidden");
         std::fs::rename(&versions[1].files[0], &hidden).unwrap();

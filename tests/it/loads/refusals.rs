@@ -44,7 +44,7 @@ fn what_the_target_must_not_get() {
         assert_eq!(database.rows("SELECT amount FROM \"select\"").await, ["1"]);
         assert_eq!(database.rows("SELECT count(*) FROM precious").await, ["0"]);
         // Rows that refer to ours would go with them.
-        perform(&load, &[version.clone()], "r").await.unwrap();
+        perform(&load, std::slice::from_ref(&version), "r").await.unwrap();
         database
             .execute("ALTER TABLE a ADD UNIQUE (_key); ALTER TABLE notes ADD key text REFERENCES a (_key) ON DELETE CASCADE")
             .await;

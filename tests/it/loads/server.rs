@@ -35,13 +35,12 @@ impl Database {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let server = {
             let mut running = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match running.upgrade() {
-                Some(server) => server,
-                None => {
-                    let server = Arc::new(Server::start()?);
-                    *running = Arc::downgrade(&server);
-                    server
-                }
+            if let Some(server) = running.upgrade() {
+                server
+            } else {
+                let server = Arc::new(Server::start()?);
+                *running = Arc::downgrade(&server);
+                server
             }
         };
         let name = format!("d{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -130,7 +129,7 @@ impl Server {
     /// Until it answers the question for TLS, as it does once it is up.
     fn wait(&self) {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(60) {
+        while begun.elapsed() < Duration::from_mins(1) {
             let mut answer = [0];
             let asked =
                 std::net::TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut to| {

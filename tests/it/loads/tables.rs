@@ -16,7 +16,9 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) fn parquet(path: &Path, batches: &[RecordBatch]) -> PathBuf {
     let file = File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
-    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    for batch in batches {
+        writer.write(batch).unwrap();
+    }
     writer.close().unwrap();
     path.to_owned()
 }

@@ -19,6 +19,7 @@ use super::tables::parquet;
 use crate::support::block_on;
 
 /// Two values and a null of each type: the column, its type in PostgreSQL, and what PostgreSQL writes for them.
+#[allow(clippy::too_many_lines)] // a table
 pub(crate) fn columns() -> Vec<(&'static str, ArrayRef, &'static str, [&'static str; 2])> {
     let wide = Decimal128Array::from(vec![Some(10_i128.pow(38) - 1), Some(-1), None]);
     let money = Decimal128Array::from(vec![Some(150), Some(-1_234_567_800), None]);

@@ -134,15 +134,16 @@ impl Life {
     }
 
     fn leave(&mut self, population: &mut Population) {
-        let mut leaving = patients(population, true);
-        leaving.retain(|(_, id)| !self.received.contains_key(id));
+        let leaving = Self::patients(population, true);
+        let mut leaving = leaving.into_iter().filter(|(_, id)| !self.received.contains_key(id));
+        let leaving: Vec<_> = leaving.by_ref().collect();
         if let Some((_, id)) = self.one_of(&leaving) {
             population.set_member(&id, false);
         }
     }
 
     fn join(&mut self, population: &mut Population) {
-        let joining = patients(population, false);
+        let joining = Self::patients(population, false);
         if let Some((_, id)) = self.one_of(&joining) {
             population.set_member(&id, true);
         }
@@ -151,13 +152,19 @@ impl Life {
     /// What was another's becomes a member's.
     fn move_one(&mut self, population: &mut Population, when: When) {
         let kind = *self.draws.pick(&["Condition", "Observation"]);
-        let receivers = patients(population, true);
+        let receivers = Self::patients(population, true);
         let moved = self.one_of(&population.keys(kind, false));
         if let (Some((kind, id)), Some((_, patient))) = (moved, self.one_of(&receivers)) {
             self.received.insert(patient.clone(), when.updated);
             let resource = self.resource(&kind, &id, &patient);
             population.put(resource, when);
         }
+    }
+
+    fn patients(population: &Population, members: bool) -> Vec<Key> {
+        let mut patients = population.keys("Patient", false);
+        patients.retain(|(_, id)| population.is_member(id) == members);
+        patients
     }
 
     fn one_of(&mut self, keys: &[Key]) -> Option<Key> {
@@ -231,11 +238,4 @@ impl Life {
         let relative = format!("Patient/{patient}");
         if self.draws.percent(20) { format!("{}/{relative}", self.base) } else { relative }
     }
-}
-
-/// The patients in the group, or those outside.
-fn patients(population: &Population, members: bool) -> Vec<Key> {
-    let mut patients = population.keys("Patient", false);
-    patients.retain(|(_, id)| population.is_member(id) == members);
-    patients
 }

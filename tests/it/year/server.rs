@@ -292,15 +292,12 @@ impl Job {
 }
 
 fn body(lines: &[Value], gzip: bool) -> Vec<u8> {
-    let mut text = Vec::new();
-    for line in lines {
-        writeln!(text, "{line}").unwrap();
-    }
+    let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
     if !gzip {
-        return text;
+        return text.into_bytes();
     }
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&text).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
 }
 
