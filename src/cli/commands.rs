@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, IsTerminal};
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::args::{
     Arguments, AuditFormat, CheckArguments, Command, DataArguments, FlattenArguments,
     QueryArguments, RebuildArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat,
@@ -16,6 +18,7 @@ use super::prompt::{self, PromptOptions};
 use super::{ddl, export, load, maintain, report, runs, schedule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
+use crate::history::History;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
     self, Audit, Care, Finding, FindingList, Flow, Pipeline, Plan, Progress, RunOptions,
@@ -273,8 +276,24 @@ async fn query(arguments: QueryArguments) -> Result<()> {
 /// The tables as a run left them, or as they were at a time.
 async fn past(warehouse: &Path, then: &str) -> Result<Engine> {
     let then = AsOf::parse(then)?;
-    let versions = Warehouse::open(warehouse)?.versions_as_of(&then).await?;
+    let tables = Warehouse::open(warehouse)?;
+    let versions = match (tables.versions_as_of(&then).await, &then) {
+        // A run that found everything as it was has no version of its own.
+        (Err(error), AsOf::Run(run)) => {
+            let ended = ended(&tables, run)?.ok_or(error)?;
+            tables.versions_as_of(&ended).await?
+        }
+        (versions, _) => versions?,
+    };
     Engine::open_versions(warehouse, &versions).await
+}
+
+/// When a run ended, by the history.
+fn ended(warehouse: &Warehouse, run: &str) -> Result<Option<AsOf>> {
+    let Some(history) = History::find(&warehouse.state_folder())? else { return Ok(None) };
+    let Ok((run, _)) = history.run(run) else { return Ok(None) };
+    let ended = run.ended.and_then(|ended| ended.parse::<Timestamp>().ok());
+    Ok(ended.map(|ended| AsOf::Time(ended.as_millisecond())))
 }
 
 fn check(arguments: &CheckArguments) -> Result<()> {

@@ -358,11 +358,15 @@ impl Performance {
         let folder = self.folder.join("roster");
         let output = stored.into_iter().filter(|file| file.section == "output");
         let files: Vec<_> = output.map(|file| (folder.clone(), file)).collect();
-        let now = if files.is_empty() {
+        let mut now = if files.is_empty() {
             BTreeSet::new()
         } else {
             roster::patients(inputs(&files)?, &ingest::Options::default(), 1)?
         };
+        if errors > 0 {
+            // Who is missing in a list that is not whole has not left.
+            now.extend(before.iter().flatten().cloned());
+        }
         let members = Members::since(before.as_ref(), now);
         if self.ask_history && !members.new.is_empty() {
             let request = roster::history(&self.settings.request, &members.new);
