@@ -15,6 +15,12 @@ import sys
 SYSTEM = "http://hl7.org/fhirpath/System."
 # Primitive types of R5 that servers and constants of views use already.
 LATER = ["integer64 Element"]
+# Elements of R5 that maps between codes have already.
+LATER_ELEMENTS = {
+    "ConceptMap": ["sourceScope[x]:uri|canonical", "targetScope[x]:uri|canonical"],
+    "ConceptMap.group.element": ["noMap:boolean"],
+    "ConceptMap.group.element.target": ["relationship:code"],
+}
 # What a server added to the copy of the definitions that we have, and HL7's R4 has not.
 FOREIGN = {f"Meta.{name}" for name in ("project", "author", "onBehalfOf", "account", "accounts", "compartment", "deleted")}
 
@@ -61,7 +67,7 @@ def lines(sd):
                 parents.setdefault(t, element["type"][0]["code"])
         own.setdefault(owner, []).append(f"{name}{':' if element['max'] in ('0', '1') else '*'}{'|'.join(types)}")
     for t, elements in own.items():
-        yield " ".join([t, parents[t], *elements])
+        yield " ".join([t, parents[t], *elements, *LATER_ELEMENTS.get(t, [])])
 
 
 def main():

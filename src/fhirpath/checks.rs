@@ -7,9 +7,9 @@ use super::SyntaxError;
 use super::expr::{Expr, ExprKind, Kind, Operator, Static};
 use super::functions::{self, Function, NOT_A_PATTERN};
 use super::resolve::Resolved;
-use super::temporal::Temporal;
 use super::value::{Literal, decimal, is_quantity};
 use crate::suggest;
+use crate::temporal::Temporal;
 
 /// A comparison that cannot be meant: as an error where it has no result, as a doubt where it is always the same.
 pub(super) enum Verdict {

@@ -7,9 +7,9 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use simd_json::{Node, StaticNode};
 
 use super::document::Document;
-use super::temporal::TemporalKind;
-use super::units;
 use super::value::{Element, Item, QuantityRef, as_decimal, is_quantity, is_temporal};
+use crate::temporal::TemporalKind;
+use crate::ucum;
 
 /// FHIRPath `=` of two items: `None` is empty, where precision, time zone or unit does not allow an answer.
 pub(super) fn equal<'a>(a: Item<'a>, b: Item<'a>, doc: &Document<'a>) -> Option<bool> {
@@ -85,7 +85,7 @@ fn numbers(a: Item<'_>, b: Item<'_>) -> Option<Result<Option<Ordering>, &'static
         return Some(Ok(Some(x.cmp(&y))));
     }
     let (x, y) = (as_quantity(a)?, as_quantity(b)?);
-    Some(Ok(if x.unit == y.unit { Some(x.value.cmp(&y.value)) } else { units::compare(x, y) }))
+    Some(Ok(if x.unit == y.unit { Some(x.value.cmp(&y.value)) } else { ucum::compare(x, y) }))
 }
 
 /// A quantity, or a number as a quantity of unit 1.
@@ -101,8 +101,8 @@ pub(super) fn as_quantity(item: Item<'_>) -> Option<QuantityRef<'_>> {
 fn as_calendar<'a>(from: Item<'a>, value: Item<'a>, other: Item<'a>) -> Item<'a> {
     if let (Item::Element(_), Item::Quantity(q), Item::Quantity(o)) = (from, value, other)
         && q.unit != o.unit
-        && units::is_uneven(o.unit)
-        && let Some(unit) = units::calendar_of(q.unit)
+        && ucum::is_uneven(o.unit)
+        && let Some(unit) = ucum::calendar_of(q.unit)
     {
         return Item::Quantity(QuantityRef { unit, ..q });
     }
@@ -125,10 +125,10 @@ fn equivalent_quantities(a: QuantityRef<'_>, b: QuantityRef<'_>) -> Option<bool>
     if a.unit == b.unit {
         return Some(equivalent_decimals(a.value, b.value));
     }
-    if units::is_larger(a.unit, b.unit)? {
-        Some(equivalent_decimals(a.value, units::converted_roughly(b, a.unit)?))
+    if ucum::is_larger(a.unit, b.unit)? {
+        Some(equivalent_decimals(a.value, ucum::converted_roughly(b, a.unit)?))
     } else {
-        Some(equivalent_decimals(units::converted_roughly(a, b.unit)?, b.value))
+        Some(equivalent_decimals(ucum::converted_roughly(a, b.unit)?, b.value))
     }
 }
 

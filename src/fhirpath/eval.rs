@@ -12,11 +12,11 @@ use super::expr::{Expr, ExprKind, Kind, System};
 use super::operators;
 use super::references::{self, Unresolved};
 use super::shortcuts;
-use super::temporal::{Temporal, TemporalKind};
 use super::trie::{self, Captured, Trie};
 use super::value::{Collection, Element, Item};
 use super::walk::{self, concrete};
 use crate::fhir::Type;
+use crate::temporal::{Temporal, TemporalKind};
 
 /// Why an expression has no result on a resource. The resource is at fault, so this is data, not an [`crate::error::Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]

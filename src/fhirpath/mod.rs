@@ -24,10 +24,8 @@ mod references;
 mod resolve;
 mod shortcuts;
 mod steps;
-mod temporal;
 mod trie;
 mod typing;
-mod units;
 mod value;
 mod walk;
 
@@ -35,12 +33,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
+pub use crate::temporal::{Precision, Temporal, TemporalKind};
 pub use document::{Document, Json};
 pub use eval::{Context, Environment, EvalError, Evaluated};
 pub use expr::{Expr, Kind, Static, System};
 pub use references::Unresolved;
 pub use resolve::Names;
-pub use temporal::{Precision, Temporal, TemporalKind};
 pub use trie::{Captured, Ready, Trie};
 pub use value::{Collection, Element, Item, Literal, Quantity, QuantityRef, decimal};
 

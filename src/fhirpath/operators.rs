@@ -9,10 +9,10 @@ use rust_decimal::prelude::ToPrimitive;
 use super::compare::{as_quantity, compare, equal, equivalent, every, lacks_value, matched};
 use super::eval::{Context, Evaluated, fail, singleton_boolean};
 use super::expr::{Expr, ExprKind, Operator};
-use super::temporal::Temporal;
-use super::units;
 use super::value::{Collection, Item, QuantityRef, as_decimal};
 use super::walk;
+use crate::temporal::Temporal;
+use crate::ucum;
 
 /// Evaluates both sides as the operator needs them, and applies it.
 pub(super) fn apply<'a>(
@@ -282,7 +282,7 @@ const NOT_COMBINED: &str = "these types cannot be combined by this operator";
 
 /// FHIR writes calendar units in UCUM's codes (FHIR, "FHIRPath: Use of FHIR Quantity"): an element's `a` is a year.
 fn time_span<'a>(from: Item<'a>, q: QuantityRef<'a>) -> QuantityRef<'a> {
-    let word = if matches!(from, Item::Element(_)) { units::calendar_of(q.unit) } else { None };
+    let word = if matches!(from, Item::Element(_)) { ucum::calendar_of(q.unit) } else { None };
     QuantityRef { unit: word.unwrap_or(q.unit), ..q }
 }
 
@@ -351,10 +351,10 @@ fn sum<'a>(a: QuantityRef<'a>, b: QuantityRef<'a>) -> Option<QuantityRef<'a>> {
     let unit = if a.unit == "1" { b.unit } else { a.unit };
     let right = if b.unit == unit || b.unit == "1" {
         b.value
-    } else if units::is_uneven(unit) || units::is_uneven(b.unit) {
+    } else if ucum::is_uneven(unit) || ucum::is_uneven(b.unit) {
         return None;
     } else {
-        units::converted(b, unit)?
+        ucum::converted(b, unit)?
     };
     Some(QuantityRef { value: a.value.checked_add(right)?, unit })
 }
@@ -371,7 +371,7 @@ fn product<'a>(
     } else if sign > 0 && a.unit == "1" {
         b.unit
     } else {
-        cx.doc.arena.alloc_str(&units::product(a.unit, b.unit, sign)?)
+        cx.doc.arena.alloc_str(&ucum::product(a.unit, b.unit, sign)?)
     };
     Some(QuantityRef { value: value?, unit })
 }

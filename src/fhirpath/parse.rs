@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::SyntaxError;
 use super::lex::{Kind, Token, tokens};
 use super::limits::MOST_TOKENS;
-use super::temporal::Temporal;
-use super::units;
 use super::value::{Literal, Quantity, decimal};
+use crate::temporal::Temporal;
+use crate::ucum;
 
 /// A node of the tree and the text it came from.
 #[derive(Debug, Clone)]
@@ -283,8 +283,8 @@ impl Parser<'_> {
             other => return other,
         };
         let unit = match self.peek() {
-            Kind::String(unit) => units::calendar(unit).unwrap_or(unit).to_owned(),
-            Kind::Name(word) => match units::calendar(word) {
+            Kind::String(unit) => ucum::calendar(unit).unwrap_or(unit).to_owned(),
+            Kind::Name(word) => match ucum::calendar(word) {
                 Some(unit) => unit.to_owned(),
                 None => return number,
             },

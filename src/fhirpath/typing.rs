@@ -227,7 +227,7 @@ fn is_long(kind: Kind) -> bool {
 }
 
 pub(super) fn literal_type(literal: &Literal) -> Static {
-    use super::temporal::TemporalKind;
+    use crate::temporal::TemporalKind;
     Static::system(match literal {
         Literal::Boolean(_) => System::Boolean,
         Literal::Integer(n) if i32::try_from(*n).is_err() => System::Long,

@@ -1,14 +1,12 @@
 //! What an expression yields: elements of the resource, as they lie on the tape, and computed system values.
 
-use std::fmt;
-
 use rust_decimal::Decimal;
 use simd_json::{Node, StaticNode};
 
 use super::document::Document;
-use super::temporal::Temporal;
-use super::units;
 use crate::fhir::Type;
+use crate::temporal::Temporal;
+pub use crate::ucum::QuantityRef;
 
 /// Zero or more values in order: FHIRPath's only kind of value. Lives in the arena of the resource's evaluation.
 pub type Collection<'a> = &'a [Item<'a>];
@@ -50,15 +48,6 @@ impl Element {
     pub const NONE: Self = Self { at: Self::ABSENT, companion: Self::ABSENT, of: None };
 }
 
-/// A quantity within an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QuantityRef<'a> {
-    /// The number.
-    pub value: Decimal,
-    /// A UCUM code, or a calendar word such as `day`.
-    pub unit: &'a str,
-}
-
 /// A quantity in an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantity {
@@ -95,19 +84,6 @@ impl Literal {
             Self::String(s) => Item::String(s),
             Self::Temporal(t) => Item::Temporal(*t),
             Self::Quantity(q) => Item::Quantity(QuantityRef { value: q.value, unit: &q.unit }),
-        }
-    }
-}
-
-impl fmt::Display for QuantityRef<'_> {
-    /// As FHIRPath's `toString()`: `4 days`, `53 'km'`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match units::calendar(self.unit) {
-            Some(word) => {
-                let plural = if self.value == Decimal::ONE { "" } else { "s" };
-                write!(f, "{} {word}{plural}", self.value)
-            }
-            None => write!(f, "{} '{}'", self.value, self.unit),
         }
     }
 }

@@ -7,8 +7,8 @@ use super::{Function, Gives, Scope};
 use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::operators::value;
-use crate::fhirpath::temporal::Temporal;
 use crate::fhirpath::value::{Element, Item, QuantityRef};
+use crate::temporal::Temporal;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {

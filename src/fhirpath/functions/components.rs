@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 use super::{Function, Gives, Scope};
 use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::expr::System;
-use crate::fhirpath::temporal::{Precision, Temporal, TemporalKind};
 use crate::fhirpath::value::Item;
+use crate::temporal::{Precision, Temporal, TemporalKind};
 
 /// A row: a function that takes a component of a date, dateTime or time.
 macro_rules! component {

@@ -8,9 +8,9 @@ use crate::fhirpath::compare::as_quantity;
 use crate::fhirpath::eval::{Call, Evaluated};
 use crate::fhirpath::expr::System;
 use crate::fhirpath::operators::{single, value};
-use crate::fhirpath::temporal::{Temporal, TemporalKind};
-use crate::fhirpath::units;
 use crate::fhirpath::value::{Item, QuantityRef, as_decimal, decimal};
+use crate::temporal::{Temporal, TemporalKind};
+use crate::ucum;
 
 /// A row: the function, and its `convertsTo…` twin.
 macro_rules! conversion {
@@ -203,7 +203,7 @@ fn comparable<'a>(call: &Call<'a, '_>) -> Evaluated<'a> {
         return Ok(&[]);
     };
     let both = quantity(a).zip(quantity(b));
-    Ok(call.cx.boolean(both.map(|(a, b)| units::comparable(a.unit, b.unit))))
+    Ok(call.cx.boolean(both.map(|(a, b)| ucum::comparable(a.unit, b.unit))))
 }
 
 /// In the unit of the argument, if there is one; a plain number just takes it.
@@ -218,7 +218,7 @@ fn quantity<'a>(item: Item<'a>, call: &Call<'a, '_>) -> Evaluated<'a, Option<Qua
     Ok(match unit {
         None => Some(q),
         Some(unit) if q.unit == "1" || q.unit == unit => Some(QuantityRef { unit, ..q }),
-        Some(unit) => units::converted_roughly(q, unit).map(|value| QuantityRef { value, unit }),
+        Some(unit) => ucum::converted_roughly(q, unit).map(|value| QuantityRef { value, unit }),
     })
 }
 
@@ -242,7 +242,7 @@ fn written_quantity(text: &str) -> Option<QuantityRef<'_>> {
     let unit = match quoted {
         Some(unit) => Some(unit).filter(|u| !u.is_empty() && !u.contains('\'')),
         None if rest.is_empty() => Some("1"),
-        None => units::calendar(rest),
+        None => ucum::calendar(rest),
     };
     Some(QuantityRef { value: number(digits)?, unit: unit? })
 }

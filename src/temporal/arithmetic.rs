@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::{LOWEST, Precision, Temporal, TemporalKind, month_length};
-use crate::fhirpath::units;
+use crate::ucum;
 
 const OUT_OF_RANGE: &str = "the result is outside of the years 1 to 9999";
 const UNFIT: &str = "this unit of time cannot be added to this type: dates take years to days, times take hours to milliseconds";
@@ -20,7 +20,7 @@ impl Temporal {
             "a" | "mo" => {
                 return Err("`a` and `mo` have no place in a calendar; `year` and `month` have");
             }
-            _ => units::calendar(unit).or_else(|| units::calendar_of(unit)),
+            _ => ucum::calendar(unit).or_else(|| ucum::calendar_of(unit)),
         };
         let word = word.ok_or("only an amount of time can be added to a date or time")?;
         let dated = matches!(word, "year" | "month" | "week" | "day");

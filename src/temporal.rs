@@ -353,8 +353,8 @@ fn days(year: i32, month: i32, day: i32) -> i32 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The inverse of [`days`].
-fn civil(days: i64) -> (i32, i32, i32) {
+/// The inverse of [`days`]: year, month and day of a day since 1970-01-01.
+pub(crate) fn civil(days: i64) -> (i32, i32, i32) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

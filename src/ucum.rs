@@ -2,14 +2,39 @@
 //!
 //! Only quantities whose units differ as text come here. A unit that is not understood equals only itself.
 
+mod measured;
+
 use std::cmp::Ordering;
+use std::fmt;
 
 use rust_decimal::Decimal;
 
-use super::value::QuantityRef;
+pub(crate) use measured::{Analyte, Conversion};
+
+/// A quantity within an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuantityRef<'a> {
+    /// The number.
+    pub value: Decimal,
+    /// A UCUM code, or a calendar word such as `day`.
+    pub unit: &'a str,
+}
+
+impl fmt::Display for QuantityRef<'_> {
+    /// As FHIRPath's `toString()`: `4 days`, `53 'km'`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match calendar(self.unit) {
+            Some(word) => {
+                let plural = if self.value == Decimal::ONE { "" } else { "s" };
+                write!(f, "{} {word}{plural}", self.value)
+            }
+            None => write!(f, "{} '{}'", self.value, self.unit),
+        }
+    }
+}
 
 /// Compares quantities of different units; `None` where the units cannot be converted into each other.
-pub(super) fn compare(a: QuantityRef<'_>, b: QuantityRef<'_>) -> Option<Ordering> {
+pub(crate) fn compare(a: QuantityRef<'_>, b: QuantityRef<'_>) -> Option<Ordering> {
     let (from, to) = pair(a.unit, b.unit, false)?;
     let left = Scaled::of(a.value, &[from.num, to.den], from.ten)?;
     let right = Scaled::of(b.value, &[to.num, from.den], to.ten)?;
@@ -17,33 +42,33 @@ pub(super) fn compare(a: QuantityRef<'_>, b: QuantityRef<'_>) -> Option<Ordering
 }
 
 /// The number of `q` in another unit, where that is the same amount without a doubt: a calendar year is no `'a'`.
-pub(super) fn converted(q: QuantityRef<'_>, unit: &str) -> Option<Decimal> {
+pub(crate) fn converted(q: QuantityRef<'_>, unit: &str) -> Option<Decimal> {
     in_units(q.value, &pair(q.unit, unit, false)?)
 }
 
 /// As [`converted`], where the author asks for it (`toQuantity(unit)`) or `~` does: a year counts as an `'a'`.
-pub(super) fn converted_roughly(q: QuantityRef<'_>, unit: &str) -> Option<Decimal> {
+pub(crate) fn converted_roughly(q: QuantityRef<'_>, unit: &str) -> Option<Decimal> {
     in_units(q.value, &pair(q.unit, unit, true)?)
 }
 
 /// Whether a unit is the larger one of two, as far as they can be converted.
-pub(super) fn is_larger(unit: &str, than: &str) -> Option<bool> {
+pub(crate) fn is_larger(unit: &str, than: &str) -> Option<bool> {
     let one = QuantityRef { value: Decimal::ONE, unit };
     Some(converted_roughly(one, than)? >= Decimal::ONE)
 }
 
 /// Whether two quantities of these units can be compared.
-pub(super) fn comparable(a: &str, b: &str) -> bool {
+pub(crate) fn comparable(a: &str, b: &str) -> bool {
     a == b || pair(a, b, false).is_some()
 }
 
 /// Years and months of the calendar have no fixed length: sums of them want the same unit on both sides.
-pub(super) fn is_uneven(unit: &str) -> bool {
+pub(crate) fn is_uneven(unit: &str) -> bool {
     matches!(calendar(unit), Some("year" | "month"))
 }
 
 /// The unit of a product, or of a quotient (`sign` -1); `None` for calendar words and what is no unit.
-pub(super) fn product(a: &str, b: &str, sign: i32) -> Option<String> {
+pub(crate) fn product(a: &str, b: &str, sign: i32) -> Option<String> {
     if calendar(a).or(calendar(b)).is_some() {
         return None;
     }
@@ -87,13 +112,13 @@ const CALENDAR: [(&str, &str); 8] = [
 ];
 
 /// The calendar word in the singular, if the unit is one.
-pub(super) fn calendar(unit: &str) -> Option<&'static str> {
+pub(crate) fn calendar(unit: &str) -> Option<&'static str> {
     let word = unit.strip_suffix('s').filter(|w| w.len() > 1).unwrap_or(unit);
     CALENDAR.iter().find(|(known, _)| *known == word).map(|(known, _)| *known)
 }
 
 /// The calendar word for a UCUM unit of time.
-pub(super) fn calendar_of(ucum: &str) -> Option<&'static str> {
+pub(crate) fn calendar_of(ucum: &str) -> Option<&'static str> {
     CALENDAR.iter().find(|(_, unit)| *unit == ucum).map(|(word, _)| *word)
 }
 
