@@ -1,6 +1,6 @@
 //! Every shipped schema compiles without a word and turns its fixture into exactly the expected rows.
 //!
-//! `schemas/<view>.ndjson` are resources, `schemas/<view>.expected.ndjson` rows derived by hand.
+//! `schemas/<pack>/<view>.ndjson` are resources, `schemas/<pack>/<view>.expected.ndjson` rows derived by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,22 @@ use arrow::util::display::array_value_to_string;
 use kiln::flatten::View;
 use serde_json::{Map, Value, json};
 
-use crate::support::{flattened, json_cell};
+use crate::support::{flattened, json_cell, kiln};
 
+/// The files of all packs.
 fn schemas() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
-    let paths = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-    let mut found: Vec<_> = paths.filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
-    found.sort();
+    let pattern = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/*/*.json");
+    let found: Vec<_> = glob::glob(&pattern.to_string_lossy()).unwrap().flatten().collect();
     assert!(found.len() >= 16, "the shipped schemas are there");
     found
+}
+
+/// `tests/it/schemas/<pack>/<view>.<ending>`
+fn fixture(schema: &Path, ending: &str) -> String {
+    let pack = schema.parent().unwrap().file_name().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schemas").join(pack);
+    let path = folder.join(schema.with_extension(ending).file_name().unwrap());
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn compile(path: &Path) -> View {
@@ -49,19 +56,39 @@ fn shipped_schemas_are_named_and_described() {
 
 #[test]
 fn fixtures_give_the_expected_rows() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schemas");
     for path in schemas() {
         let view = compile(&path);
-        let rows = rows(&view, &fixtures.join(format!("{}.ndjson", view.name)));
-        let expected =
-            fs::read_to_string(fixtures.join(format!("{}.expected.ndjson", view.name))).unwrap();
+        let rows = rows(&view, &fixture(&path, "ndjson"));
+        let expected = fixture(&path, "expected.ndjson");
         let expected: Vec<Value> =
             expected.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(rows.len(), expected.len(), "{}: rows", view.name);
         for (i, (row, wanted)) in rows.iter().zip(&expected).enumerate() {
             assert_row(&view.name, i, row, wanted);
         }
+        for column in &view.columns {
+            let filled = rows.iter().any(|row| !row[&column.name].is_null());
+            assert!(filled, "{}.{}: no resource of the fixture fills it", view.name, column.name);
+        }
     }
+}
+
+#[test]
+fn table_names_are_used_once() {
+    let mut names: Vec<_> = schemas().iter().map(|p| p.file_stem().unwrap().to_owned()).collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn the_page_of_all_tables_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = kiln(root, &["schema", "--markdown"]).output().unwrap();
+    let made = String::from_utf8(page.stdout).unwrap();
+    let kept = fs::read_to_string(root.join("schemas/TABLES.md")).unwrap();
+    assert!(made == kept, "run `kiln schema --markdown > schemas/TABLES.md`");
 }
 
 /// One cell at a time, so that a difference names its column.
@@ -73,8 +100,7 @@ fn assert_row(view: &str, i: usize, row: &Value, wanted: &Value) {
     }
 }
 
-fn rows(view: &View, fixture: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(fixture).unwrap();
+fn rows(view: &View, text: &str) -> Vec<Value> {
     let batch = flattened(view, text.lines().map(str::to_owned)).unwrap();
     let schema = batch.schema();
     let row = |i: usize| {
