@@ -26,6 +26,11 @@ pub(super) fn planning(e: &DataFusionError, sql: &str, tables: &[String]) -> Err
         DataFusionError::SQL(parser, _) => return syntax(&parser.to_string(), sql),
         DataFusionError::SchemaError(schema, _) => wrong_schema(schema, sql),
         DataFusionError::Plan(message) => wrong_plan(message, tables),
+        DataFusionError::NotImplemented(message) if is_subquery(message) => Error::new(
+            ErrorKind::Definition,
+            "`EXISTS (SELECT …)` and `IN (SELECT …)` can stand in WHERE and HAVING only",
+        )
+        .hint("elsewhere, LEFT JOIN the SELECT DISTINCT of its keys and ask whether they are null"),
         DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             Error::new(ErrorKind::Definition, clean(message))
         }
@@ -39,6 +44,14 @@ pub(super) fn planning(e: &DataFusionError, sql: &str, tables: &[String]) -> Err
         Some(span) => error.at("line", place(sql, span.start.line, span.start.column)),
         None => error,
     }
+}
+
+/// Whether the engine met a subquery where it cannot make a join of it.
+fn is_subquery(message: &str) -> bool {
+    let unsupported = "physical plan does not support logical expression ";
+    let what = message.to_ascii_lowercase();
+    what.strip_prefix(unsupported)
+        .is_some_and(|what| what.starts_with("exists") || what.starts_with("insubquery"))
 }
 
 /// An error met between the first row and the last. The message keeps no value that the query

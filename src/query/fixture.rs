@@ -91,7 +91,7 @@ pub(super) fn observations(numbers: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-pub(super) async fn write_table(folder: &Path, batches: Vec<RecordBatch>) {
+pub(crate) async fn write_table(folder: &Path, batches: Vec<RecordBatch>) {
     fs::create_dir_all(folder).unwrap();
     for batch in batches {
         let url = deltalake::ensure_table_uri(folder.to_str().unwrap()).unwrap();

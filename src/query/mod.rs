@@ -8,7 +8,9 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+mod functions;
 mod json;
+mod library;
 mod location;
 mod output;
 mod parquet;
@@ -16,6 +18,7 @@ mod results;
 mod select;
 mod statement;
 mod table;
+mod terminology;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +34,7 @@ use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 use deltalake::kernel::LogicalFileView;
 use deltalake::logstore::LogStoreRef;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::objects::StoreSettings;
@@ -39,10 +42,13 @@ use crate::objects::StoreSettings;
 pub(crate) use catalog::quoted;
 pub use catalog::{Column, Table};
 pub use format::{Encode, Format, Sink};
+pub use library::{Dependency, Library, LibraryType, Parameter, ParameterType, Shelf};
 use location::Logs;
 pub use output::{Output, Partial, Written, write};
 pub use results::{ResultSet, Results};
 pub use select::{Rows, tables_read};
+use terminology::Terminology;
+pub use terminology::TerminologyUsed;
 
 /// A read-only SQL session over one warehouse. Timestamps, `now()` and `current_date` are UTC.
 ///
@@ -80,9 +86,9 @@ impl Engine {
     }
 
     async fn open_logs(logs: &Logs, version: impl Fn(&str) -> Option<u64>) -> Result<Self> {
-        let context = SessionContext::new_with_config(session_config());
+        let context = new_session(Terminology::default());
         let tables = logs.iter().map(|(name, log)| open_table(name, log, version(name)));
-        let tables = try_join_all(tables);
+        let tables = stream::iter(tables).buffered(AT_A_TIME).try_collect::<Vec<_>>();
         let mut rows = BTreeMap::new();
         for (name, table) in tables.await? {
             if let Some(count) = register(&context, &name, &table)? {
@@ -94,7 +100,7 @@ impl Engine {
 
     /// A session over tables without rows, to check statements before there is any data.
     pub fn over_schemas(tables: &[(String, SchemaRef)]) -> Result<Self> {
-        let context = SessionContext::new_with_config(session_config());
+        let context = new_session(Terminology::empty());
         let engine = Self { context, rows: BTreeMap::new() };
         tables.iter().try_for_each(|(name, schema)| engine.add_schema(name, schema))?;
         Ok(engine)
@@ -123,6 +129,10 @@ impl Engine {
     }
 }
 
+/// So many logs are read at a time: enough for an object store that is slow to answer. Each takes a thread, and a
+/// thread its memory: with all of a hundred tables at once it was half a gigabyte.
+const AT_A_TIME: usize = 8;
+
 /// Rows that operators hand on at a time: twice the default, which takes a fifth off the sum of the benchmark queries.
 const BATCH_ROWS: usize = 16_384;
 
@@ -148,6 +158,15 @@ fn session_config() -> SessionConfig {
         .set_bool("datafusion.execution.parquet.pushdown_filters", false)
         .set_bool("datafusion.sql_parser.collect_spans", true)
         .set_str("datafusion.execution.time_zone", "UTC")
+}
+
+/// A session without tables.
+fn new_session(terminology: Terminology) -> SessionContext {
+    let config = session_config().with_extension(Arc::new(terminology));
+    let context = SessionContext::new_with_config(config);
+    functions::register(&context);
+    terminology::register(&context);
+    context
 }
 
 /// Reads the log of a table, up to a version, or to the one that is current now.

@@ -164,6 +164,15 @@ impl Partial {
         Ok(Self { file, path, target })
     }
 
+    /// As [`Self::create`], for its owner only.
+    pub fn create_private(target: &Path) -> io::Result<Self> {
+        let partial = Self::create(target)?;
+        // Nothing is in it yet that others might have read.
+        #[cfg(unix)]
+        partial.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(partial)
+    }
+
     /// Makes it durable and gives it its name.
     pub fn publish(self) -> io::Result<()> {
         self.file.sync_all()?;

@@ -10,6 +10,7 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
+use super::terminology::{self, Failure};
 use super::{catalog, error, statement};
 use crate::error::Result;
 
@@ -43,7 +44,7 @@ impl Results {
     pub async fn next(&mut self) -> Result<Option<ResultSet>> {
         while let Some(statement) = self.statements.pop_front() {
             let gives_rows = statement::gives_rows(&statement);
-            let frame = self.plan(statement).await.map_err(|e| self.explain(&e))?;
+            let frame = self.plan(statement).await?;
             if gives_rows {
                 let stream = frame.execute_stream().await.map_err(|e| self.explain(&e))?;
                 let (schema, sql) = (stream.schema(), self.sql.clone());
@@ -53,16 +54,23 @@ impl Results {
         Ok(None)
     }
 
-    async fn plan(&self, statement: Statement) -> Result<DataFrame, DataFusionError> {
+    async fn plan(&self, statement: Statement) -> Result<DataFrame> {
         let ddl = !statement::gives_rows(&statement);
-        let plan = self.context.state().statement_to_plan(statement).await?;
+        let plan = self.context.state().statement_to_plan(statement).await;
+        let plan = plan.map_err(|e| self.explain(&e))?;
         // The parser's list of allowed statements is the gate; this is the second lock.
-        SQLOptions::new()
+        let options = SQLOptions::new()
             .with_allow_ddl(ddl)
             .with_allow_dml(false)
-            .with_allow_statements(false)
-            .verify_plan(&plan)?;
-        self.context.execute_logical_plan(plan).await
+            .with_allow_statements(false);
+        options.verify_plan(&plan).map_err(|e| self.explain(&e))?;
+        terminology::of(&self.context).prepare(&self.context, &plan).await.map_err(
+            |e| match e {
+                Failure::Plan(e) => self.explain(&e),
+                Failure::Terminology(error) => error,
+            },
+        )?;
+        self.context.execute_logical_plan(plan).await.map_err(|e| self.explain(&e))
     }
 
     fn explain(&self, e: &DataFusionError) -> crate::error::Error {

@@ -10,7 +10,6 @@ use datafusion::common::TableReference;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::Statement as Sql;
 
 use super::{Engine, ResultSet, Results, error, statement};
 use crate::error::{Error, ErrorKind, Result};
@@ -65,11 +64,7 @@ pub fn tables_read(sql: &str) -> Result<BTreeSet<String>> {
 fn one_select(sql: &str) -> Result<Statement> {
     let mut statements = statement::parse(sql)?;
     let first = statements.pop_front().filter(|_| statements.is_empty());
-    let is_query = |s: &Statement| match s {
-        Statement::Statement(sql) => matches!(**sql, Sql::Query(_)),
-        _ => false,
-    };
-    first.filter(is_query).ok_or_else(no_select)
+    first.filter(statement::is_query).ok_or_else(no_select)
 }
 
 fn no_select() -> Error {

@@ -24,6 +24,30 @@ pub(super) fn gives_rows(statement: &Statement) -> bool {
     !creates(statement)
 }
 
+/// One statement as the parser gives it.
+pub(super) type Parsed = Statement;
+
+/// Whether it is a SELECT, VALUES, or the like, and nothing around it.
+pub(super) fn is_query(statement: &Statement) -> bool {
+    sql(statement).is_some_and(|sql| matches!(sql, Sql::Query(_)))
+}
+
+/// The syntax tree of a statement that is plain SQL.
+pub(super) fn sql(statement: &Statement) -> Option<&Sql> {
+    match statement {
+        Statement::Statement(sql) => Some(sql),
+        _ => None,
+    }
+}
+
+/// As [`sql`], to be changed.
+pub(super) fn sql_mut(statement: &mut Statement) -> Option<&mut Sql> {
+    match statement {
+        Statement::Statement(sql) => Some(sql),
+        _ => None,
+    }
+}
+
 fn check(statement: &Statement) -> Result<()> {
     if reads(statement) || creates(statement) {
         return Ok(());

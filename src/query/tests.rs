@@ -251,6 +251,18 @@ async fn errors_say_where_and_what_was_meant() {
             "name them apart with AS".to_owned(),
         ),
         (
+            "select id, exists (select 1 from observation) as any from patient",
+            "`EXISTS (SELECT …)` and `IN (SELECT …)` can stand in WHERE and HAVING only",
+            "",
+            "elsewhere, LEFT JOIN the SELECT DISTINCT of its keys and ask whether they are null".to_owned(),
+        ),
+        (
+            "select id in (select id from observation) as any from patient",
+            "`EXISTS (SELECT …)` and `IN (SELECT …)` can stand in WHERE and HAVING only",
+            "",
+            "elsewhere, LEFT JOIN the SELECT DISTINCT of its keys and ask whether they are null".to_owned(),
+        ),
+        (
             "select count_if(id) from patient",
             "invalid function 'count_if'",
             "1, column 8\n  select count_if(id) from patient\n         ^^^^^^^^",
