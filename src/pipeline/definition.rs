@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::model::{self, Model, ModelTable};
 use super::needs::{Needed, Needs};
 use super::notify::{Notification, NotifyTable};
+use super::quality::{self, QualityTable};
 use super::retention::{Retention, RetentionTable};
 use super::schemas::{self, Finding};
 use super::source::{Source, SourceTable};
@@ -15,6 +16,7 @@ use crate::flatten::{Problem, View};
 use crate::ingest;
 use crate::load::{Load, LoadTable};
 use crate::objects::{self, StoreSettings};
+use crate::quality::{Rule, RuleTable};
 use crate::query::Engine;
 use crate::schedule::{Schedule, ScheduleTable};
 use crate::settings::Mistake;
@@ -47,6 +49,8 @@ pub struct Pipeline {
     pub max_rejects: MaxRejects,
     /// How the input is read.
     pub input: ingest::Options,
+    /// What the data must be like, once they are in the tables.
+    pub quality: Vec<Rule>,
     /// Tables made of the views' tables, in the order in which they are made.
     pub models: Vec<Model>,
     /// Where tables are loaded to then.
@@ -142,6 +146,8 @@ struct File {
     #[serde(default)]
     rejects: RejectsTable,
     #[serde(default)]
+    quality: QualityTable,
+    #[serde(default)]
     model: Vec<ModelTable>,
     #[serde(default)]
     load: Vec<LoadTable>,
@@ -219,6 +225,7 @@ impl Pipeline {
             store: StoreSettings::default(),
             max_rejects: MaxRejects::default(),
             input: ingest::Options::default(),
+            quality: Vec::new(),
             models: Vec::new(),
             loads: Vec::new(),
             notifications: Vec::new(),
@@ -317,6 +324,7 @@ impl Checker<'_> {
         needs.source(source.as_ref());
         let max_rejects = self.max_rejects(written.rejects.max);
         let views = schemas::load(&written.schemas, self.folder, &mut self.findings);
+        let quality = self.quality(written.quality, &views);
         let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
         let models = self.models(written.model, &names);
         let loads = self.all("load", written.load, |table, folder| table.check(folder));
@@ -334,6 +342,7 @@ impl Checker<'_> {
             bases,
             max_rejects,
             input,
+            quality,
             models,
             loads,
             notifications,
@@ -345,6 +354,19 @@ impl Checker<'_> {
             store: written.warehouse.store.at(self.folder),
             ..Pipeline::new(&name, source?, views, &warehouse)
         })
+    }
+
+    fn quality(&mut self, written: QualityTable, views: &[View]) -> Vec<Rule> {
+        let count = written.rule.len();
+        let rules = self.all("quality.rule", written.rule, |table, _| RuleTable::check(table));
+        // Without the rules and views that are wrong, numbers of rules and names of tables would be.
+        if rules.len() == count && !self.findings.iter().any(Finding::is_error) {
+            for mut mistake in quality::unknown_names(&rules, views) {
+                mistake.path = format!("quality.rule{}", mistake.path);
+                self.add(Problem::of_setting("", mistake, Problem::error));
+            }
+        }
+        rules
     }
 
     fn models(&mut self, written: Vec<ModelTable>, views: &[&str]) -> Vec<Model> {

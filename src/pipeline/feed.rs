@@ -195,16 +195,29 @@ impl Feed {
         })
     }
 
+    /// What was exported, if the source is an export; after the last part.
+    pub(super) fn exported(&self) -> Option<ExportReport> {
+        let Kind::Export(running) = &self.kind else { return None };
+        let (_, complete) = running.whole.as_deref()?;
+        Some(ExportReport {
+            folder: running.folder.display().to_string(),
+            transaction_time: complete.transaction_time.clone(),
+            files: complete.state.stored.len(),
+            bytes: complete.state.stored.iter().map(|file| file.bytes).sum(),
+            warnings: complete.warnings.clone(),
+        })
+    }
+
     /// The export is done with: the tables have its data, or there was none. The server may forget the job, and the
-    /// next run asks for another. Says what was exported.
-    pub(super) async fn done(self, run: &str) -> Result<Option<ExportReport>> {
+    /// next run asks for another. What fails now is no failure of the run, whose tables are committed; it is told.
+    pub(super) async fn done(self, run: &str) -> Vec<String> {
         match self.kind {
             Kind::Files { loaded, .. } => {
-                // The tables are committed: what fails now is no failure of the run, and the next removes the rest.
+                // The next run removes what is left.
                 let _ = loaded.map(LoadedObjects::done);
-                Ok(None)
+                Vec::new()
             }
-            Kind::Export(running) => running.done(run).await.map(Some),
+            Kind::Export(running) => running.done(run).await,
         }
     }
 }
@@ -292,22 +305,14 @@ impl Running {
         self.arrivals.try_recv()
     }
 
-    async fn done(mut self, run: &str) -> Result<ExportReport> {
-        let whole = self.whole.take().ok_or_else(broken_off)?;
-        let (mut job, complete) = *whole;
-        let mut warnings = complete.warnings;
-        // The tables are committed: what fails now is no failure of the run.
-        warnings.extend(job.finish().await.unwrap_or_else(|error| Some(error.to_string())));
-        drop(job);
+    async fn done(mut self, run: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some((mut job, _)) = self.whole.take().map(|whole| *whole) {
+            warnings.extend(job.finish().await.unwrap_or_else(|error| Some(error.to_string())));
+        }
         let noted = self.source.exports().loaded(&self.folder, run, Timestamp::now());
         warnings.extend(noted.err().map(|error| error.to_string()));
-        Ok(ExportReport {
-            folder: self.folder.display().to_string(),
-            transaction_time: complete.transaction_time,
-            files: complete.state.stored.len(),
-            bytes: complete.state.stored.iter().map(|file| file.bytes).sum(),
-            warnings,
-        })
+        warnings
     }
 }
 

@@ -22,6 +22,7 @@ mod pass;
 mod place;
 mod plan;
 mod progress;
+mod quality;
 mod rejects;
 mod report;
 mod retention;
@@ -51,6 +52,7 @@ pub use output::{TableOutput, TextTable};
 pub use place::Place;
 pub use plan::{Plan, Section};
 pub use progress::Progress;
+pub use quality::must_support;
 pub use rejects::{REJECTS_TABLE, Reject, RejectLog};
 pub use report::{
     ExportReport, FileCounts, MembersReport, RunReport, SchemaChange, TableReport,
@@ -60,7 +62,7 @@ pub use retention::Retention;
 pub use run::{
     Done, RunOptions, check_rejects, environment, flatten, moment, new_run, rebuild, run,
 };
-pub use schemas::{Finding, load, load_file, shipped};
+pub use schemas::{Finding, Pack, load, load_file, packs, shipped_tables};
 pub use source::{ExportSource, Increments, Source, base_url, check_types};
 pub use statements::Planned;
 pub use synchronise::next_export;

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::durable::{self, Readers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{self, Inputs};
+use crate::ingest::{self, Inputs, is_input};
 use crate::objects::{self, StoreSettings};
 
 /// So many objects are loaded at a time.
@@ -23,19 +23,6 @@ const AT_A_TIME: usize = 8;
 
 /// Held while a run uses the folder.
 const LOCK: &str = ".lock";
-
-/// Names of what is read; other objects are not loaded.
-const READ: [&str; 9] = [
-    ".ndjson",
-    ".ndjson.gz",
-    ".ndjson.zst",
-    ".jsonl",
-    ".jsonl.gz",
-    ".jsonl.zst",
-    ".json",
-    ".json.gz",
-    ".json.zst",
-];
 
 /// Objects below prefixes of an object store.
 #[derive(Debug, Clone)]
@@ -264,8 +251,7 @@ fn matcher(url: &str, pattern: &str) -> Result<impl Fn(&ObjectPath) -> bool> {
 /// Whether an object is read: as in folders, names that begin with `.` or `_` are not.
 fn is_read(prefix: &ObjectPath, location: &ObjectPath) -> bool {
     let Some(mut below) = location.prefix_match(prefix) else { return false };
-    let name = location.filename().unwrap_or_default().to_ascii_lowercase();
-    READ.iter().any(|ending| name.ends_with(ending))
+    is_input(Path::new(location.filename().unwrap_or_default()))
         && !below.any(|part| part.as_ref().starts_with(['.', '_']))
 }
 

@@ -2,8 +2,6 @@
 //! them in the order of their numbers.
 
 use std::io::{self, BufWriter};
-#[cfg(unix)]
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -82,11 +80,7 @@ impl TextTable {
     /// As [`Self::file`], for its owner only.
     pub fn private_file(format: Format, schema: &SchemaRef, path: &Path) -> Result<Self> {
         let fault = |e| Error::io(ErrorKind::Output, "write", path, e);
-        let partial = Partial::create(path).map_err(fault)?;
-        // Nothing is in it yet that others might have read.
-        #[cfg(unix)]
-        partial.file.set_permissions(PermissionsExt::from_mode(0o600)).map_err(fault)?;
-        Self::partial(format, schema, path, partial)
+        Self::partial(format, schema, path, Partial::create_private(path).map_err(fault)?)
     }
 
     fn partial(format: Format, schema: &SchemaRef, path: &Path, partial: Partial) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! The account of a run: it adds up, or it is not given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -327,6 +327,14 @@ pub(super) struct Account {
     pub(super) warnings: Vec<String>,
 }
 
+impl RunReport {
+    /// Adds what was exported, and what is well to know of it.
+    pub(super) fn exported(&mut self, export: Option<ExportReport>) {
+        self.warnings.extend(export.iter().flat_map(|export| export.warnings.clone()));
+        self.export = export;
+    }
+}
+
 impl Account {
     /// # Panics
     /// If a line or a resource is unaccounted for: that is a bug, and numbers that do not add up must not be given.
@@ -356,10 +364,7 @@ impl Account {
                 table
             })
             .collect();
-        let without = tables.iter().filter(|t| kind == Kind::Full && t.resources == 0);
-        let empty = without
-            .map(|t| format!("no `{}` in the source: `{}` is empty", t.resource, t.table))
-            .collect::<Vec<_>>();
+        let empty = (kind == Kind::Full).then(|| without_resources(&tables)).flatten();
         let text_bytes = outcome.input.files.iter().map(|f| f.text_bytes).sum();
         let times = &outcome.times;
         Self {
@@ -377,6 +382,20 @@ impl Account {
             warnings: outcome.warnings.iter().cloned().chain(empty).collect(),
         }
     }
+}
+
+/// The resource types of the tables of which the source holds none: one sentence for all of
+/// them, since a pipeline that names no schemas writes tables of many types.
+fn without_resources(tables: &[TableReport]) -> Option<String> {
+    let without: Vec<_> = tables.iter().filter(|table| table.resources == 0).collect();
+    let types: BTreeSet<_> = without.iter().map(|t| format!("`{}`", t.resource)).collect();
+    let types = types.into_iter().collect::<Vec<_>>().join(", ");
+    let which = match without.as_slice() {
+        [] => return None,
+        [one] => format!("`{}` is empty", one.table),
+        many => format!("{} tables are empty", many.len()),
+    };
+    Some(format!("no {types} in the source: {which}"))
 }
 
 /// Files that were passed over, and files that hold fewer or more resources than their manifest says.

@@ -1,7 +1,9 @@
-//! The views of a pipeline or a command: shipped ones by name, others by file.
+//! The views of a pipeline or a command: shipped ones by name or by pack, others by file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
@@ -9,8 +11,8 @@ use super::place::{Place, Places};
 use crate::flatten::{Problem, Severity, View};
 use crate::suggest;
 
-/// The schemas that come with Kiln.
-static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
+/// The schemas that come with Kiln: a folder for each pack, a file for each table.
+pub(super) static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 
 /// A problem, and the file it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,52 +40,98 @@ impl Finding {
     }
 }
 
-/// Names of the shipped schemas, sorted.
-pub fn shipped() -> Vec<&'static str> {
-    let names = SHIPPED.files().filter(|f| f.path().extension().is_some_and(|e| e == "json"));
-    let mut names: Vec<_> = names.filter_map(|f| f.path().file_stem()?.to_str()).collect();
-    names.sort_unstable();
-    names
+/// The packs that are meant where no schema is named: what a population's export holds.
+const BY_DEFAULT: [&str; 2] = ["us-core", "financial"];
+
+/// A folder of shipped schemas, which one name brings all of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// The folder's name, as pipelines write it.
+    pub name: &'static str,
+    /// Its tables, sorted.
+    pub tables: Vec<&'static str>,
 }
 
-/// Compiles the named views in the given order; all shipped ones if nothing is named. A name with a slash, a dot or
-/// a wildcard is a file below `folder`, any other a shipped schema. Warnings and errors go to `findings`.
+/// The shipped schemas by pack; packs and tables are sorted. No name is used twice.
+pub fn packs() -> Vec<Pack> {
+    let mut packs: Vec<_> = SHIPPED
+        .dirs()
+        .filter_map(|folder| {
+            let views =
+                folder.files().filter(|f| f.path().extension().is_some_and(|e| e == "json"));
+            let mut tables: Vec<_> = views.filter_map(|f| f.path().file_stem()?.to_str()).collect();
+            tables.sort_unstable();
+            Some(Pack { name: folder.path().to_str()?, tables })
+        })
+        .collect();
+    packs.sort_unstable_by_key(|pack| pack.name);
+    packs
+}
+
+/// The tables that all shipped schemas make, to check statements that read them.
+pub fn shipped_tables() -> Vec<(String, SchemaRef)> {
+    let names: Vec<_> = packs().iter().map(|pack| pack.name.to_owned()).collect();
+    let views = load(&names, Path::new(""), &mut Vec::new());
+    views.iter().map(|view| (view.name.clone(), super::table_schema(view))).collect()
+}
+
+/// Compiles the named views in the given order; what [`BY_DEFAULT`] says if nothing is named. A name with a slash, a dot
+/// or a wildcard is a file below `folder`, any other a shipped schema or a pack of them; a shipped schema that is named
+/// twice is there once. Warnings and errors go to `findings`.
 pub fn load(names: &[String], folder: &Path, findings: &mut Vec<Finding>) -> Vec<View> {
-    let mut views = Vec::new();
-    if names.is_empty() {
-        for name in shipped() {
-            views.extend(load_shipped(name, findings));
-        }
-    }
+    let default = BY_DEFAULT.map(String::from);
+    let names = if names.is_empty() { &default[..] } else { names };
+    let (mut views, mut taken) = (Vec::new(), BTreeSet::new());
     for name in names {
         if name.contains(['/', '.', '*', '\\']) {
             for path in files(name, folder, findings) {
                 views.extend(load_file(&path, findings));
             }
-        } else {
-            views.extend(load_shipped(name, findings));
+            continue;
+        }
+        let shipped = shipped(name);
+        if shipped.is_empty() {
+            findings.push(unknown(name));
+        }
+        for (pack, table) in shipped {
+            if taken.insert(table) {
+                views.extend(load_shipped(pack, table, findings));
+            }
         }
     }
     check_names(&views, findings);
     views
 }
 
-fn load_shipped(name: &str, findings: &mut Vec<Finding>) -> Option<View> {
-    let Some(file) = SHIPPED.get_file(format!("{name}.json")) else {
-        let problem = Problem::error("schemas", format!("there is no shipped schema `{name}`"));
-        let problem = problem.hint(match suggest::nearest(name, shipped()) {
-            Some(near) => {
-                format!("did you mean `{near}`? A file is named with its path: `./{name}.json`")
-            }
-            None => format!(
-                "a file is named with its path: `./{name}.json`; shipped are: {}",
-                shipped().join(", ")
-            ),
-        });
-        findings.push(Finding::new(name, problem));
-        return None;
-    };
-    compile(name, file.contents(), findings)
+/// The shipped views of a table's or a pack's name, each with its pack; none for an unknown name.
+fn shipped(name: &str) -> Vec<(&'static str, &'static str)> {
+    let packs = packs().into_iter();
+    let all = packs.flat_map(|pack| pack.tables.into_iter().map(move |table| (pack.name, table)));
+    all.filter(|(pack, table)| *pack == name || *table == name).collect()
+}
+
+fn load_shipped(pack: &str, name: &str, findings: &mut Vec<Finding>) -> Option<View> {
+    compile(name, SHIPPED.get_file(format!("{pack}/{name}.json"))?.contents(), findings)
+}
+
+fn unknown(name: &str) -> Finding {
+    let packs = packs();
+    let names = packs.iter().flat_map(|pack| pack.tables.iter().chain([&pack.name])).copied();
+    let problem = Problem::error("schemas", format!("there is no shipped schema `{name}`"));
+    let near = suggest::nearest(name, names);
+    let file = format!("file is named with its path: `./{name}.json`");
+    let hint = near.map_or_else(
+        || {
+            let packs: Vec<_> = packs.iter().map(|pack| pack.name).collect();
+            let packs = packs.join(", ");
+            format!(
+                "a {file}; `kiln schema` lists the shipped ones, which are in the packs {packs}"
+            )
+        },
+        |near| format!("did you mean `{near}`? A {file}"),
+    );
+    let problem = problem.hint(hint);
+    Finding::new(name, problem)
 }
 
 fn files(pattern: &str, folder: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {

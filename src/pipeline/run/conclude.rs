@@ -44,6 +44,7 @@ impl Execution<'_> {
         // Who is new, and whose history did not come whole, is new again the next time.
         let members = feed.members().filter(|_| !lacks_some);
         let members = members.map(|members| members.now.iter().cloned().collect());
+        report.exported(feed.exported());
         self.time(&mut report, waited);
         let ended = RunEnded {
             synchronised,
@@ -55,10 +56,8 @@ impl Execution<'_> {
             )
         };
         self.history.end(&ended)?;
-        report.export = feed.done(&self.run).await?;
-        if let Some(export) = &report.export {
-            report.warnings.extend_from_slice(&export.warnings);
-        }
+        // Only now: an export that is done with is not asked for again.
+        report.warnings.extend(feed.done(&self.run).await);
         report.seconds = self.started.elapsed().as_secs_f64();
         self.warehouse.write_report(&self.run, &pretty(&report))?;
         Ok(Done { report, refused: failed })

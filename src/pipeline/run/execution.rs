@@ -14,10 +14,10 @@ use crate::pipeline::definition::Pipeline;
 use crate::pipeline::exports::{self, Attempt};
 use crate::pipeline::feed::Feed;
 use crate::pipeline::flow::on_threads;
-use crate::pipeline::model;
 use crate::pipeline::report::{Account, MembersReport, RunReport, SchemaChange, Stage as Timed};
 use crate::pipeline::source::Source;
 use crate::pipeline::synchronise::{Kind, Plan};
+use crate::pipeline::{model, quality};
 use crate::warehouse::{CommitInfo, Staging, Warehouse};
 
 /// One run.
@@ -64,12 +64,14 @@ impl<'e> Execution<'e> {
         Ok(Self { pipeline, options, started, now, micros, run, warehouse, history, plan, changes })
     }
 
-    /// Does it. The tables are as current as the others then, also such as are new.
+    /// Does it, and notes how it ended. The tables are as current as the others then, also such as are new.
     pub(super) async fn replay(&self, feed: Feed) -> Result<Done> {
         let staging = self.warehouse.begin(&self.run)?;
         self.begin()?;
-        let done = self.go_on(feed, Some(staging)).await?;
-        let Some(mut known) = self.history.synchronised(&self.pipeline.name)? else {
+        let done = self.go_on(feed, Some(staging)).await;
+        let done = self.note_failure(done)?;
+        let known = self.history.synchronised(&self.pipeline.name)?;
+        let Some(mut known) = known.filter(|_| done.refused.is_none()) else {
             return Ok(done);
         };
         let new = |name: &&String| !known.tables.contains(name);
@@ -98,12 +100,15 @@ impl<'e> Execution<'e> {
             self.begin()?;
             self.go_on(feed, Some(staging)).await
         };
-        if let Err(error) = &done {
+        self.note_failure(done)
+    }
+
+    fn note_failure(&self, done: Result<Done>) -> Result<Done> {
+        done.inspect_err(|error| {
             let ended = self.ended("failed", Some(error.to_string()), None);
             // What fails now hides nothing of what failed before.
             let _ = self.history.end(&ended);
-        }
-        done
+        })
     }
 
     fn begin(&self) -> Result<()> {
@@ -182,6 +187,7 @@ impl<'e> Execution<'e> {
         waited: Duration,
     ) -> Result<Done> {
         report.outcome = format!("{}; nothing was committed", refused.message());
+        let mut done_with = None;
         let refused = match feed.folder() {
             Some(kept) if refused.kind() == ErrorKind::Rejects => {
                 let kept = kept.display();
@@ -189,13 +195,17 @@ impl<'e> Execution<'e> {
                 refused.at("export", kept)
             }
             _ => {
-                report.export = feed.done(&self.run).await?;
+                report.exported(feed.exported());
+                done_with = Some(feed);
                 refused
             }
         };
         self.time(&mut report, waited);
         let ended = self.ended("rejected", Some(refused.to_string()), Some(json(&report)));
         self.history.end(&ended)?;
+        if let Some(feed) = done_with {
+            report.warnings.extend(feed.done(&self.run).await);
+        }
         let saved = self.warehouse.write_report(&self.run, &pretty(&report))?;
         Ok(Done { report, refused: Some(refused.at("report", saved.display())) })
     }
@@ -245,6 +255,12 @@ impl<'e> Execution<'e> {
         let changed = commit.all(staged, report).await?;
         report.stages.push(Timed::timed("commit", committing.elapsed()));
         if changed { "committed" } else { "unchanged" }.clone_into(&mut report.outcome);
+        if changed && !self.pipeline.quality.is_empty() {
+            let judging = Instant::now();
+            let warnings = quality::judge(self.pipeline).await;
+            report.warnings.extend(warnings.map_err(|e| e.within("run", &self.run))?);
+            report.stages.push(Timed::timed("quality", judging.elapsed()));
+        }
         if changed && !self.pipeline.models.is_empty() {
             let making = Instant::now();
             report.models = model::make(self.pipeline, staging, &self.run, info).await?;
