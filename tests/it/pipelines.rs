@@ -24,7 +24,7 @@ const CASES: &[Case] = &[
         answers: &[
             (
                 "SELECT claim_id, patient_id, start_date, CAST(paid AS DOUBLE), lines FROM claim_total ORDER BY 1",
-                // e4 is cancelled.
+                // e4 is cancelled, e6 not the final action, e7 a prior authorization.
                 &[
                     "e1|p1|2025-01-10|100.5|2",
                     "e2|p1|2025-01-20|49.5|1",
@@ -36,6 +36,17 @@ const CASES: &[Case] = &[
                 "SELECT patient_id, month, claims, CAST(paid AS DOUBLE) FROM beneficiary_month ORDER BY 1, 2",
                 &["p1|2025-01-01|2|150.0", "p1|2025-02-01|1|10.0", "p2|2025-02-01|1|∅"],
             ),
+            (
+                // p1 and p2 have no Medicare Beneficiary Identifier. c2 is Part A, c3 Part B, c4 dual.
+                "SELECT patient_id, bene_mbi_id, bene_last_name, bene_mdcr_stus_cd, bene_dual_stus_cd,
+                   bene_entlmt_buyin_ind, bene_part_a_enrlmt_bgn_dt, bene_part_b_enrlmt_bgn_dt FROM beneficiary",
+                &["p3|1EG4TE5MK73|Roe|10|02|3|2015-02-01|2016-02-01"],
+            ),
+            (
+                "SELECT b.bene_mbi_id, c.cur_clm_uniq_id, c.clm_type_cd, CAST(c.clm_pmt_amt AS DOUBLE), c.final_action
+                   FROM cclf1 c JOIN beneficiary b ON b.patient_id = c.patient_id ORDER BY 2",
+                &["1EG4TE5MK73|UC-e6|60|5.0|NotFinalAction"],
+            ),
         ],
     },
     Case {
@@ -43,13 +54,41 @@ const CASES: &[Case] = &[
         answers: &[
             (
                 "SELECT resource_id, patient_id, condition_name, day FROM trigger_hit ORDER BY 1",
-                // c2 is refuted, c5 of another code system, o2 and o3 are negative, o5 is not final.
+                // c2 is refuted, c5 of another code system, o2 and o3 are negative, o5 is not final; r2 and i2 were not
+                // done, m2 is cancelled. c6 triggers by its second and third coding, o7 by what was found.
                 &[
                     "c1|p1|COVID-19|2025-03-01",
                     "c4|p2|Measles|2025-03-03",
+                    "c6|p4|COVID-19|2025-03-05",
+                    "i1|p4|Rabies exposure|2025-03-07",
+                    "m1|p4|COVID-19|2025-03-06",
                     "o1|p1|COVID-19|2025-03-01",
                     "o4|p2|Pertussis|2025-03-02",
                     "o6|p3|COVID-19|2025-03-02",
+                    "o7|p4|Pertussis|∅",
+                    "r1|p4|COVID-19|2025-03-06",
+                ],
+            ),
+            (
+                "SELECT condition_name, patient_id, first_day, last_day, hits, family_name, birth, encounter_id, encounter_class
+                   FROM trigger_case WHERE patient_id IN ('p1', 'p4') ORDER BY 1, 2",
+                &[
+                    "COVID-19|p1|2025-03-01|2025-03-01|2|∅|∅|∅|∅",
+                    "COVID-19|p4|2025-03-05|2025-03-06|3|Roe|1990-05|e1|EMER",
+                    "Pertussis|p4|∅|∅|1|Roe|1990-05|∅|∅",
+                    "Rabies exposure|p4|2025-03-07|2025-03-07|1|Roe|1990-05|∅|∅",
+                ],
+            ),
+            (
+                // c7 is over. o8 is 30 days before the case of COVID-19, o9 is 31.
+                "SELECT section, resource_id, display, value, unit, date FROM case_item
+                   WHERE patient_id = 'p4' AND condition_name = 'COVID-19' ORDER BY 1, 2",
+                &[
+                    "immunization|i1|Rabies|∅|∅|2025-03-07",
+                    "medication|m1|An antiviral|active|∅|2025-03-06",
+                    "pregnancy|o10|Pregnancy status|Not pregnant|∅|2024-01-01",
+                    "problem|c6|∅|active|∅|2025-03-05",
+                    "result|o8|Glucose|>7.10|mmol/L|2025-02-03",
                 ],
             ),
             (
@@ -57,8 +96,12 @@ const CASES: &[Case] = &[
                 &[
                     "COVID-19|2025-03-01|2|1",
                     "COVID-19|2025-03-02|1|1",
+                    "COVID-19|2025-03-05|1|1",
+                    "COVID-19|2025-03-06|2|1",
                     "Measles|2025-03-03|1|1",
                     "Pertussis|2025-03-02|1|1",
+                    "Pertussis|∅|1|1",
+                    "Rabies exposure|2025-03-07|1|1",
                 ],
             ),
         ],
@@ -83,6 +126,13 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "measures",
+        answers: &[(
+            "SELECT p.id, v.url, v.code FROM patient p CROSS JOIN value_set_expansion v",
+            &["p1|http://v.example/vs|a"],
+        )],
+    },
+    Case {
         name: "providers",
         answers: &[
             (
@@ -99,6 +149,21 @@ const CASES: &[Case] = &[
             (
                 "SELECT CAST(latitude AS DOUBLE), CAST(longitude AS DOUBLE) FROM location WHERE id = 'l2'",
                 &["42.5|-71.25"],
+            ),
+            (
+                // h3 is closed, o2 no longer active, l3 no longer open.
+                "SELECT healthcare_service_id, organization_name, location_name, state FROM service_directory ORDER BY 1",
+                &["h1|Clinic|East|MA", "h2|Clinic|∅|∅"],
+            ),
+            (
+                // a2 has ended; the organization of a3 is no longer active.
+                "SELECT network_id, network_name, organization_name, role_code, insurance_plan_name
+                   FROM network_organization ORDER BY 1, 5",
+                &[
+                    "n1|Wide Network|Clinic|member|Gold",
+                    "n1|Wide Network|Clinic|member|Silver",
+                    "n2|Narrow Network|Clinic|member|∅",
+                ],
             ),
         ],
     },
@@ -138,6 +203,36 @@ const CASES: &[Case] = &[
                     "2025-01-01|VR|50|50|false",
                 ],
             ),
+            (
+                "SELECT class, grouping_column, grouping_value, patients, encounters, suppressed
+                   FROM encounter_group WHERE grouping_column <> 'ethnicity' ORDER BY 1, 2, 3",
+                &[
+                    "AMB|race|Asian|20|40|false",
+                    "AMB|race|White|20|20|false",
+                    "AMB|zip3|021|40|60|false",
+                    "EMER|race|White|23|23|false",
+                    "EMER|zip3|021|12|12|false",
+                    "EMER|zip3|100|11|11|false",
+                    "IMP|race|White|∅|∅|true",
+                    "IMP|zip3|021|∅|∅|true",
+                    "OBSENC|race|White|38|38|false",
+                    "OBSENC|zip3|021|38|38|false",
+                    // Four patients of whom nothing is known: the 46 others go too.
+                    "VR|race|White|∅|∅|true",
+                    "VR|race|unknown|∅|∅|true",
+                    "VR|zip3|021|∅|∅|true",
+                    "VR|zip3|unknown|∅|∅|true",
+                ],
+            ),
+            (
+                "SELECT age_band, sex, race, ethnicity, zip3, patients, encounters, suppressed
+                   FROM encounter_detail WHERE class = 'AMB' ORDER BY 1, 2",
+                &[
+                    "18-44|female|Asian|unknown|021|20|40|false",
+                    "18-44|male|White|unknown|021|∅|∅|true",
+                    "45-64|female|White|unknown|021|∅|∅|true",
+                ],
+            ),
         ],
     },
     Case {
@@ -153,8 +248,21 @@ const CASES: &[Case] = &[
                 ],
             ),
             (
-                "SELECT source_code, source_display, target_code, target_display, equivalence FROM translation ORDER BY 3",
-                &["a|Alpha|y|∅|wider", "a|Alpha|z|Zed|equivalent"],
+                "SELECT source_code, source_display, target_code, target_display, equivalence, relationship
+                   FROM translation ORDER BY 1, 3",
+                &[
+                    "a|Alpha|y|∅|wider|∅",
+                    "a|Alpha|z|Zed|equivalent|∅",
+                    "b|Beta|z|Zed|∅|equivalent",
+                ],
+            ),
+            (
+                // d stands below a and below c: the shorter way counts.
+                "SELECT ancestor, descendant, distance FROM code_system_closure ORDER BY 1, 2",
+                &[
+                    "a|a|0", "a|b|1", "a|c|2", "a|d|1", "b|b|0", "b|c|1", "b|d|2", "c|c|0", "c|d|1",
+                    "d|d|0",
+                ],
             ),
             (
                 "SELECT code, origin FROM value_set_member ORDER BY 1, 2",
@@ -182,6 +290,19 @@ const VISITS: &[(&str, &str, Option<&str>, usize, usize)] = &[
     ("VR", "1995-01-15", None, 13, 1),
 ];
 
+/// Race and postal code of the patients of a row of `VISITS`, as members of the Patient.
+fn race_and_area(row: usize) -> String {
+    let (race, postal_code) = match row {
+        0 => ("Asian", "02139"),
+        4 => ("White", "10001"),
+        9 => return String::new(),
+        _ => ("White", "02139-1234"),
+    };
+    format!(
+        r#","address":[{{"postalCode":"{postal_code}"}}],"extension":[{{"url":"http://hl7.org/fhir/us/core/StructureDefinition/us-core-race","extension":[{{"url":"ombCategory","valueCoding":{{"code":"x","display":"{race}"}}}}]}}]"#
+    )
+}
+
 /// The resources of a case.
 fn resources(name: &str) -> String {
     if name == "demo" {
@@ -197,9 +318,10 @@ fn resources(name: &str) -> String {
         for patient in 0..*patients {
             let id = format!("{cell}-{patient}");
             let sex = sex.map_or_else(String::new, |sex| format!(r#","gender":"{sex}""#));
+            let more = race_and_area(cell);
             writeln!(
                 text,
-                r#"{{"resourceType":"Patient","id":"{id}","birthDate":"{birth}"{sex}}}"#
+                r#"{{"resourceType":"Patient","id":"{id}","birthDate":"{birth}"{sex}{more}}}"#
             )
             .unwrap();
             for encounter in 0..*encounters {
@@ -314,6 +436,11 @@ fn only_suppressed_counts_leave_the_house() {
     assert!(text_below(&drop, "encounter_month").is_some());
     assert!(
         text_below(&drop, "encounter_count").is_none() && text_below(&drop, "patient").is_none()
+    );
+    assert!(text_below(&drop, "encounter_group").is_some());
+    assert!(
+        text_below(&drop, "encounter_person").is_none()
+            && text_below(&drop, "encounter_detail").is_none()
     );
 }
 
