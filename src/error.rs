@@ -15,7 +15,8 @@ pub enum ErrorKind {
     Definition,
     /// The input is missing, unreadable or of no known kind. Exit code 4.
     Input,
-    /// More lines were rejected than the pipeline allows; nothing was committed. Exit code 5.
+    /// The data are not good enough: more lines were rejected than the pipeline allows, and nothing was committed; or they
+    /// break its rules of quality, and models and loads were not made. Exit code 5.
     Rejects,
     /// The output or the warehouse cannot be written, or is locked by another run. Exit code 6.
     Output,

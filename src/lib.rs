@@ -22,6 +22,8 @@
 //! - [`flatten`]: ViewDefinitions, compiled; resources → rows → columns → record batches.
 //! - [`warehouse`]: Parquet encoding, staging, Delta commits; the only module that knows paths.
 //! - [`query`]: SQL over the tables, and how results are written.
+//! - [`measure`]: quality measures: a query's rows become populations, a rate, and FHIR MeasureReports.
+//! - [`quality`]: counts what is missing, doubled or impossible in the tables, by SQL, and judges it by rules.
 //! - [`load`]: brings versions of tables into PostgreSQL, DuckDB files and file drops.
 //! - [`history`]: which runs there were, what they have synchronised; one SQLite file.
 //! - [`pipeline`]: what a `pipelines/*.toml` says, one run of it (in full, or what has changed), and the audit of an
@@ -29,9 +31,9 @@
 //! - [`schedule`]: when pipelines run, and the service that starts them.
 //! - [`cli`]: the command line; the only module that prints.
 //! - [`error`], [`settings`] (mistakes, secrets, spans of time), [`suggest`], `clock`, `durable` (files that are whole or not
-//!   there) and `objects` (object stores) belong to all.
+//!   there), `objects` (object stores), `temporal` (dates and times as FHIR writes them) and `ucum` (units) belong to all.
 //!
-//! `main → cli → {schedule → history, pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query, load,
+//! `main → cli → {schedule → history, pipeline → {sample, export, ingest, flatten → fhirpath → fhir, warehouse, query, quality → query, load,
 //! history, schedule}}`. A stage imports no other stage: they meet only in other people's types (files, tape nodes, record batches, Delta tables). The rule is a test
 //! (`tests/it/architecture.rs`).
 //!
@@ -58,11 +60,15 @@ pub mod flatten;
 pub mod history;
 pub mod ingest;
 pub mod load;
+pub mod measure;
 mod objects;
 pub mod pipeline;
+pub mod quality;
 pub mod query;
 pub mod sample;
 pub mod schedule;
 pub mod settings;
 pub mod suggest;
+mod temporal;
+mod ucum;
 pub mod warehouse;

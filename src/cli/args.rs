@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::export_args::{ExportArguments, KeygenArguments};
 use super::load::LoadArguments;
 use super::maintain::{OptimizeArguments, VacuumArguments};
+use super::measure::MeasureArguments;
+use super::quality::QualityArguments;
 use super::runs::{RejectsArguments, RunsArguments};
 use super::schedule::ScheduleArguments;
 use crate::pipeline::{MaxRejects, base_url};
@@ -23,7 +25,7 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done · 1 a bug · 2 the command line · 3 a wrong definition or query · 4 the input · \
-5 too many rejects · 6 the output · 7 a query failed while running · 8 the warehouse is damaged · \
+5 too many rejects, or data not good enough · 6 the output · 7 a query failed while running · 8 the warehouse is damaged · \
 9 a server could not for now · 10 a server refuses · 11 an export came with errors
 
 Try it: kiln demo";
@@ -46,20 +48,38 @@ pub enum Command {
     #[command(after_help = "Examples:
   kiln query 'SELECT gender, count(*) FROM patient GROUP BY gender'
   kiln query --warehouse /data/warehouse --format csv -f cohort.sql --output cohort.csv
+  kiln query -f readmissions.sql --param from_day=2026-01-01
   kiln query")]
     Query(QueryArguments),
+    /// Count what is missing, doubled or impossible in the tables of a warehouse.
+    #[command(after_help = "Examples:
+  kiln quality --warehouse /data/warehouse --html quality.html
+  kiln quality --format csv --fail-on 'completeness patient.birth_date min 95%'")]
+    Quality(QualityArguments),
     /// Say everything that is wrong with pipelines and views, and with the data, before anything runs.
     #[command(after_help = "Examples:
-  kiln check pipelines/*.toml schemas/*.json
+  kiln check pipelines/*.toml schemas/*/*.json
   kiln check --data export/
   kiln check --data export/ --strict --list findings.csv")]
     Check(CheckArguments),
     /// Show the columns and types of views.
     #[command(after_help = "Examples:
-  kiln schema                     all shipped schemas
+  kiln schema                     all shipped schemas of clinical and financial data
+  kiln schema terminology         those of one pack
   kiln schema patient my_view.json
   kiln schema --ddl postgres patient")]
     Schema(SchemaArguments),
+    /// Turn an annotated SQL file into the FHIR Library that it is, and back.
+    #[command(after_help = "Examples:
+  kiln library readmissions.sql > Library-readmissions.json
+  kiln library Library-readmissions.json > readmissions.sql")]
+    Library(LibraryArguments),
+    /// Evaluate a quality measure: populations, rate, lists of patients, MeasureReports.
+    #[command(after_help = "Examples:
+  kiln measure cms122 --period 2026
+  kiln measure cms165 --period 2026-Q1 --patients patients.csv --report report.json
+  kiln measure measures/my_measure.sql --period 2025-07-01/2026-06-30 --suppress 11 --format csv")]
+    Measure(Box<MeasureArguments>),
     /// Perform a Bulk Data export: ask a server, wait, load the files; killed, it goes on with the same command.
     #[command(after_help = "Examples:
   kiln export --dry-run https://example.org/fhir
@@ -196,17 +216,40 @@ pub struct QueryArguments {
     /// Write the result to this file, whole or not at all.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Read the statements from this file.
+    /// Read the statements from this file; an SQLQuery (`@name`, `@param`, `@relatedDependency` in its comments, or the
+    /// FHIR Library as `.json`) is run with its parameters and dependencies.
     #[arg(short, long, value_name = "FILE", conflicts_with = "sql")]
     pub file: Option<PathBuf>,
+    /// The value of a parameter of an SQLQuery; may be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", requires = "file", value_parser = parameter)]
+    pub parameters: Vec<(String, String)>,
+    /// A folder where the SQLViews are that it depends on, by default its own folder; may be given several times.
+    #[arg(long = "library", value_name = "DIR", requires = "file")]
+    pub libraries: Vec<PathBuf>,
+    /// The warehouse of code systems, value sets and concept maps, where it is another one.
+    #[arg(long, value_name = "DIR")]
+    pub terminology: Option<String>,
     /// The statements.
     pub sql: Option<String>,
+}
+
+/// `NAME=VALUE`
+pub(super) fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is given as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// `kiln library`
+#[derive(Debug, Args)]
+pub struct LibraryArguments {
+    /// An annotated `.sql` file, or the FHIR Library as `.json`.
+    pub file: PathBuf,
 }
 
 /// `kiln check`
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// Pipelines (`.toml`) and views (`.json`).
+    /// Pipelines (`.toml`), views (`.json`), SQLQuery and SQLView files (`.sql`).
     #[arg(required_unless_present = "sources")]
     pub files: Vec<PathBuf>,
     /// What the options for data say.
@@ -256,7 +299,10 @@ pub struct SchemaArguments {
     /// As `CREATE TABLE` statements.
     #[arg(long, value_enum)]
     pub ddl: Option<Dialect>,
-    /// ViewDefinition files or names of shipped schemas; all shipped ones by default.
+    /// As one page of Markdown: every table and column of every shipped schema, by pack.
+    #[arg(long, conflicts_with_all = ["ddl", "views"])]
+    pub markdown: bool,
+    /// ViewDefinition files, names of shipped schemas or packs of them; `us-core` and `financial` by default.
     pub views: Vec<String>,
 }
 

@@ -6,27 +6,23 @@ use std::io::{self, BufWriter, IsTerminal};
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-
 use super::args::{
     Arguments, AuditFormat, CheckArguments, Command, DataArguments, FlattenArguments,
-    QueryArguments, RebuildArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat,
-    Threads,
+    RebuildArguments, RunArguments, SampleArguments, SchemaArguments, TableFormat, Threads,
 };
 use super::progress::Watch;
-use super::prompt::{self, PromptOptions};
-use super::{ddl, export, load, maintain, report, runs, schedule};
+use super::prompt::PromptOptions;
+use super::{ddl, export, load, maintain, measure, quality, query, report, runs, schedule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::View;
-use crate::history::History;
 use crate::ingest::{self, discover};
 use crate::pipeline::{
-    self, Audit, Care, Finding, FindingList, Flow, Pipeline, Plan, Progress, RunOptions,
+    self, Audit, Care, Finding, FindingList, Flow, Pack, Pipeline, Plan, Progress, RunOptions,
     TableOutput, TextTable,
 };
-use crate::query::{Engine, Format, Output, write};
+use crate::query::{Format, Output, write};
 use crate::sample::Sample;
-use crate::warehouse::{AsOf, ParquetOptions, TableWriter, Warehouse};
+use crate::warehouse::{ParquetOptions, TableWriter};
 
 /// Runs one command.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -34,9 +30,12 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         Command::Demo(threads) => demo(threads),
         Command::Run(arguments) => run_pipeline(&arguments),
         Command::Flatten(arguments) => flatten(&arguments),
-        Command::Query(arguments) => block_on(query(arguments)),
+        Command::Query(arguments) => block_on(query::query(arguments)),
+        Command::Quality(arguments) => quality::quality(&arguments),
         Command::Check(arguments) => check(&arguments),
         Command::Schema(arguments) => schema(&arguments),
+        Command::Library(arguments) => query::library(&arguments),
+        Command::Measure(arguments) => block_on(measure::measure(&arguments)),
         Command::Export(arguments) => export::export(&arguments),
         Command::Schedule(arguments) => schedule::schedule(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments),
@@ -151,7 +150,7 @@ async fn answer(pipeline: &Pipeline) -> Result<()> {
     Ok(())
 }
 
-fn screen() -> Output<'static> {
+pub(super) fn screen() -> Output<'static> {
     let to = Box::new(BufWriter::new(io::stdout()));
     if io::stdout().is_terminal() {
         Output::Screen(to, PromptOptions::default().rows)
@@ -248,54 +247,6 @@ fn file_output(folder: &Path, format: TableFormat, view: &View) -> Result<TableO
     }
 }
 
-async fn query(arguments: QueryArguments) -> Result<()> {
-    let engine = match &arguments.as_of {
-        Some(then) => past(&arguments.warehouse, then).await?,
-        None => Engine::open(&arguments.warehouse).await?,
-    };
-    let sql = match (arguments.sql, arguments.file) {
-        (Some(sql), _) => sql,
-        (None, Some(file)) => {
-            fs::read_to_string(&file).map_err(|e| Error::io(ErrorKind::Input, "read", &file, e))?
-        }
-        (None, None) => {
-            return prompt::run(
-                &engine,
-                PromptOptions { format: arguments.format, ..Default::default() },
-            )
-            .await;
-        }
-    };
-    let to = match arguments.output {
-        Some(path) => Output::File(path),
-        None => screen(),
-    };
-    write(engine.run(&sql)?, arguments.format, to).await.map(|_| ())
-}
-
-/// The tables as a run left them, or as they were at a time.
-async fn past(warehouse: &Path, then: &str) -> Result<Engine> {
-    let then = AsOf::parse(then)?;
-    let tables = Warehouse::open(warehouse)?;
-    let versions = match (tables.versions_as_of(&then).await, &then) {
-        // A run that found everything as it was has no version of its own.
-        (Err(error), AsOf::Run(run)) => {
-            let ended = ended(&tables, run)?.ok_or(error)?;
-            tables.versions_as_of(&ended).await?
-        }
-        (versions, _) => versions?,
-    };
-    Engine::open_versions(warehouse, &versions).await
-}
-
-/// When a run ended, by the history.
-fn ended(warehouse: &Warehouse, run: &str) -> Result<Option<AsOf>> {
-    let Some(history) = History::find(&warehouse.state_folder())? else { return Ok(None) };
-    let Ok((run, _)) = history.run(run) else { return Ok(None) };
-    let ended = run.ended.and_then(|ended| ended.parse::<Timestamp>().ok());
-    Ok(ended.map(|ended| AsOf::Time(ended.as_millisecond())))
-}
-
 fn check(arguments: &CheckArguments) -> Result<()> {
     let definitions = check_definitions(arguments);
     if arguments.data.sources.is_empty() {
@@ -318,6 +269,9 @@ fn check_definitions(arguments: &CheckArguments) -> Result<()> {
         let seen = findings.len();
         if file.extension().is_some_and(|e| e == "toml") {
             mistakes += check_pipeline(file, &mut findings, &mut plans)?;
+        } else if file.extension().is_some_and(|e| e == "sql") {
+            let checked = block_on(query::check(file)).inspect_err(report::error);
+            mistakes += usize::from(checked.is_err());
         } else {
             pipeline::load_file(file, &mut findings);
         }
@@ -387,6 +341,11 @@ fn check_pipeline(
 }
 
 fn schema(arguments: &SchemaArguments) -> Result<()> {
+    if arguments.markdown {
+        let pack = |pack: Pack| Ok((pack.name, views(&[pack.name.to_owned()])?));
+        let packs = pipeline::packs().into_iter().map(pack).collect::<Result<Vec<_>>>()?;
+        return report::text(&ddl::page(packs));
+    }
     for view in views(&arguments.views)? {
         match arguments.ddl {
             Some(dialect) => report::text(&ddl::create_table(&view, dialect))?,

@@ -1,4 +1,4 @@
-//! What a view's table looks like: for people, and as `CREATE TABLE`.
+//! What a view's table looks like: for people, as `CREATE TABLE`, and as a page of documentation.
 
 use std::fmt::Write;
 
@@ -45,6 +45,37 @@ pub(super) fn create_table(view: &View, dialect: Dialect) -> String {
                 literal(description)
             );
         }
+    }
+    text
+}
+
+/// What the page of all tables begins with.
+const PAGE: &str = "# Tables of the shipped schemas
+
+Made by `kiln schema --markdown`; a test keeps it fresh. [How names, keys, codes and dates are written](README.md).
+";
+
+/// The documentation of all tables, by pack, as one page of Markdown.
+pub(super) fn page<'v>(packs: impl IntoIterator<Item = (&'v str, Vec<View>)>) -> String {
+    let mut text = PAGE.to_owned();
+    for (pack, views) in packs {
+        let links: Vec<_> = views.iter().map(|v| format!("[{0}](#{0})", v.name)).collect();
+        let _ = write!(text, "\n## {pack}\n\n{}\n", links.join(" · "));
+        for view in &views {
+            text.push_str(&section(view));
+        }
+    }
+    text
+}
+
+fn section(view: &View) -> String {
+    let description = view.description.as_deref().unwrap_or_default();
+    let mut text = format!("\n### {}\n\nOf {}. {description}\n\n", view.name, view.resource);
+    text.push_str("| column | type | |\n| --- | --- | --- |\n");
+    for column in &view.columns {
+        let described = column.description.as_deref().unwrap_or_default().replace('|', "\\|");
+        let of = sql_type(column, Dialect::Postgres);
+        let _ = writeln!(text, "| `{}` | {of} | {described} |", column.name);
     }
     text
 }

@@ -350,10 +350,13 @@ fn warnings(warnings: &[String]) {
     }
 }
 
+/// A line for each table, but for those of whose types nothing came: these are counted.
 fn tables(report: &RunReport) -> String {
-    let width = report.tables.iter().map(|t| t.table.len()).max().unwrap_or(0);
+    let (quiet, changed): (Vec<_>, Vec<_>) =
+        report.tables.iter().partition(|table| table.resources == 0 && table.rows_gone == 0);
+    let width = changed.iter().map(|t| t.table.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for table in &report.tables {
+    for table in changed {
         let _ = write!(
             text,
             "  {:width$} {:>10} rows of {} {}",
@@ -389,6 +392,9 @@ fn tables(report: &RunReport) -> String {
         for line in without_key(&table.unresolved_references) {
             let _ = writeln!(text, "  {:width$}   {line}", "");
         }
+    }
+    if !quiet.is_empty() {
+        let _ = writeln!(text, "  nothing came for {}", many(quiet.len() as u64, "table"));
     }
     text
 }

@@ -324,6 +324,11 @@ fn check_start(path: &Path, file: File, compression: Compression) -> Result<()> 
     Ok(())
 }
 
+/// Whether a file of this name is input, where it is found in a folder.
+pub fn is_input(path: &Path) -> bool {
+    kind_by_name(path).0.is_some()
+}
+
 /// The format a name stands for, if any, and the compression.
 fn kind_by_name(path: &Path) -> (Option<Format>, Compression) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

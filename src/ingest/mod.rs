@@ -66,7 +66,7 @@ mod tests;
 
 pub use block::{Block, Blocks};
 pub use identity::Identity;
-pub use input::{Compression, Declared, Format, InputFile, Inputs, discover};
+pub use input::{Compression, Declared, Format, InputFile, Inputs, discover, is_input};
 pub use line::{Deletion, Line, Origin, Reason, Rejected, Resource};
 pub use manifest::{ListedFile, Manifest};
 pub use parse::Parser;

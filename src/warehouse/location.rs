@@ -57,7 +57,7 @@ impl Warehouse {
 
     /// Where Kiln keeps what is not a table: `_kiln` in the warehouse, or the state folder of one in an object store.
     pub fn state_folder(&self) -> PathBuf {
-        self.own_folder()
+        if self.objects.is_some() { self.root.clone() } else { self.root.join(OWN_FOLDER) }
     }
 
     /// The names of the tables, sorted.
@@ -111,13 +111,9 @@ impl Warehouse {
         Ok(names)
     }
 
-    pub(super) fn own_folder(&self) -> PathBuf {
-        if self.objects.is_some() { self.root.clone() } else { self.root.join(OWN_FOLDER) }
-    }
-
     /// The folder of what Kiln keeps, made if it is not there.
     pub(super) fn make_own_folder(&self) -> Result<PathBuf> {
-        let folder = self.own_folder();
+        let folder = self.state_folder();
         if folder.as_os_str().is_empty() {
             let message = format!("`{self}` can only be read without a folder for the state");
             return Err(Error::new(ErrorKind::Usage, message)

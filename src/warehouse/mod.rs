@@ -106,7 +106,7 @@ impl Warehouse {
     /// The warehouse in this folder, which is made if it is not there.
     pub fn create_or_open(root: &Path) -> Result<Self> {
         let warehouse = Self::at(root, ErrorKind::Output)?;
-        durable::create_folder(&warehouse.own_folder())?;
+        durable::create_folder(&warehouse.state_folder())?;
         Ok(warehouse)
     }
 
@@ -125,7 +125,7 @@ impl Warehouse {
         }
         let warehouse = Self::at(root, ErrorKind::Input)?;
         // A copy of the tables alone is a warehouse too.
-        if warehouse.own_folder().is_dir() || !warehouse.tables()?.is_empty() {
+        if warehouse.state_folder().is_dir() || !warehouse.tables()?.is_empty() {
             Ok(warehouse)
         } else {
             Err(none("holds no tables"))
@@ -180,7 +180,7 @@ impl Warehouse {
     /// Keeps the report of a run, whole or not at all.
     pub fn write_report(&self, run: &str, json: &[u8]) -> Result<PathBuf> {
         check_name("run", run, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_')?;
-        let folder = self.own_folder().join("runs");
+        let folder = self.state_folder().join("runs");
         durable::create_folder(&folder)?;
         let path = folder.join(format!("{run}.json"));
         durable::write_whole(&path, json, Readers::Usual)?;
@@ -201,7 +201,7 @@ impl Warehouse {
     }
 
     fn staging_folder(&self) -> PathBuf {
-        self.own_folder().join("staging")
+        self.state_folder().join("staging")
     }
 }
 

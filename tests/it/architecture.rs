@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "flatten",
             "warehouse",
             "query",
+            "measure",
+            "quality",
             "history",
             "load",
             "schedule",
@@ -34,11 +36,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "fhir",
             "warehouse",
             "query",
+            "quality",
             "history",
             "load",
             "schedule",
         ],
     ),
+    ("quality", &["query"]),
     ("schedule", &["history"]),
     ("history", &[]),
     ("load", &[]),
@@ -53,13 +57,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sample", &[]),
     ("warehouse", &[]),
     ("query", &[]),
+    ("measure", &["query"]),
     ("durable", &[]),
     ("error", &[]),
     ("suggest", &[]),
+    ("temporal", &[]),
+    ("ucum", &[]),
 ];
 
 /// What all may import.
-const COMMON: &[&str] = &["clock", "durable", "error", "objects", "settings", "suggest"];
+const COMMON: &[&str] =
+    &["clock", "durable", "error", "objects", "settings", "suggest", "temporal", "ucum"];
 
 /// Crates that are the business of few modules: a change of version must not reach further.
 const ONLY_IN: &[(&str, &[&str])] = &[

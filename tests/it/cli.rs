@@ -393,7 +393,7 @@ query = [{ name = "q", sql = "SELECT gendr FROM people" }, { name = "r", sql = "
         "",
         &[
             "  at: syntax.toml: line 2",
-            "error: unknown field `schemes`, expected one of `name`, `description`, `source`, `schemas`, `warehouse`, `rejects`, `model`, `load`, `notify`, `schedule`, `retention`, `query`",
+            "error: unknown field `schemes`, expected one of `name`, `description`, `source`, `schemas`, `warehouse`, `rejects`, `quality`, `model`, `load`, `notify`, `schedule`, `retention`, `query`",
             "  at: key.toml: line 1",
             "error: `0` is not between 1 and 1024",
             "  at: many.toml: source.max_line_mib",
@@ -604,7 +604,7 @@ fn help_says_what_and_how() {
         ("run", "Example: kiln run pipelines/nightly.toml --report report.json"),
         ("flatten", "Examples:"),
         ("query", "Examples:"),
-        ("check", "  kiln check pipelines/*.toml schemas/*.json"),
+        ("check", "  kiln check pipelines/*.toml schemas/*/*.json"),
         ("schema", "Examples:"),
         ("sample", "Example: kiln sample --patients 1000 --seed 7 export/"),
     ] {

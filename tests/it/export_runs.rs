@@ -94,6 +94,11 @@ fn a_run_exports_and_loads_and_lets_the_server_forget() {
         let report: Value = serde_json::from_slice(&report).unwrap();
         assert_eq!(report["export"]["files"], 3);
         assert!(report["export"]["transaction_time"].is_string(), "{report}");
+        let run = report["run"].as_str().unwrap();
+        let shown =
+            kiln(folder.path(), &["runs", "show", run, "--format", "json"]).output().await.unwrap();
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        assert_eq!(shown["report"]["export"], report["export"], "the history has the same");
         assert_eq!(server.breaches(), Vec::<String>::new());
     });
 }

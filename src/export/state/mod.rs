@@ -111,7 +111,7 @@ impl ExportState {
         if let Some(since) = asked.get_mut("since") {
             *since = serde_json::Value::Null;
         }
-        asked == identity(request)
+        asked == fingerprint_of(request)
     }
 
     /// Nothing done yet for this request.
@@ -130,7 +130,12 @@ impl ExportState {
 
 /// What tells a request from others, apart from `_since`, as text. Of patients there is only a hash.
 pub fn identity(request: &ExportRequest) -> String {
-    fingerprint::fingerprint(&ExportRequest { since: None, ..request.clone() }).to_string()
+    fingerprint_of(request).to_string()
+}
+
+/// The fingerprint of a request apart from `_since`.
+fn fingerprint_of(request: &ExportRequest) -> serde_json::Value {
+    fingerprint::fingerprint(&ExportRequest { since: None, ..request.clone() })
 }
 
 /// Most exports load no attachments.

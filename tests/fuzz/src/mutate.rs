@@ -149,9 +149,9 @@ pub fn expression(data: &[u8], random: &mut Random) -> Vec<u8> {
 
 /// Views to take parts from.
 const SHIPPED: [&str; 3] = [
-    include_str!("../../../schemas/patient_address.json"),
-    include_str!("../../../schemas/observation_component.json"),
-    include_str!("../../../schemas/condition.json"),
+    include_str!("../../../schemas/us-core/patient_address.json"),
+    include_str!("../../../schemas/us-core/observation_component.json"),
+    include_str!("../../../schemas/us-core/condition.json"),
 ];
 
 #[rustfmt::skip]

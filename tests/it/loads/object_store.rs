@@ -1,60 +1,13 @@
 //! File drops in an S3-compatible store: `moto_server` of PyPI's `moto[server]`, on `PATH` or named by `KILN_MOTO`.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
 use object_store::ObjectStoreExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
 
 use super::tables::Resources;
 use super::{load, perform, written};
+use crate::moto::Moto;
 use crate::support::block_on;
-
-/// A server, which ends with this.
-struct Moto(Child, String);
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A server with a bucket `drops`.
-fn moto() -> Option<Moto> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("moto_server"));
-    let named = std::env::var_os("KILN_MOTO").map(PathBuf::from);
-    let Some(program) = named.into_iter().chain(on_path).find(|program| program.is_file()) else {
-        println!("skipped: there is no `moto_server` (PyPI's `moto[server]`)");
-        return None;
-    };
-    let mut server = Command::new(program)
-        .args(["-H", "127.0.0.1", "-p", "0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let address = lines.find_map(|l| Some(l.unwrap().split_once("http://")?.1.trim().to_owned()));
-    // What it says of requests is read, or it would stand still.
-    std::thread::spawn(move || lines.for_each(drop));
-    let moto = Moto(server, address.expect("the server says where it listens"));
-    let mut stream = TcpStream::connect(&moto.1).unwrap();
-    write!(
-        stream,
-        "PUT /drops HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        moto.1
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(" 200 "), "{answer}");
-    Some(moto)
-}
 
 async fn get(store: &AmazonS3, path: String) -> Vec<u8> {
     let found = store.get(&ObjectPath::from(path)).await.unwrap();
@@ -63,9 +16,10 @@ async fn get(store: &AmazonS3, path: String) -> Vec<u8> {
 
 #[test]
 fn into_a_bucket() {
-    let Some(moto) = moto() else { return };
+    let Some(moto) = Moto::start() else { return };
+    moto.put("/drops", b"");
     block_on(async {
-        let endpoint = format!("http://{}", moto.1);
+        let endpoint = moto.endpoint();
         let store = AmazonS3Builder::new()
             .with_endpoint(&endpoint)
             .with_allow_http(true)
