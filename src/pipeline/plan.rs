@@ -13,6 +13,7 @@ use super::source::{ExportSource, Source};
 use super::statements::Planned;
 use super::table_schema;
 use crate::export::{AuthSettings, ExportRequest, Level};
+use crate::quality;
 use crate::query::tables_read;
 use crate::settings::Secret;
 
@@ -58,6 +59,7 @@ impl Pipeline {
             ("tables", self.table_lines()),
             ("warehouse", vec![absolute(&self.warehouse)]),
             ("rejects", vec![self.reject_line()]),
+            ("quality", self.quality.iter().map(quality_line).collect()),
             ("models", self.model_lines(planned)),
             ("loads", self.loads.iter().map(|l| named(l.name(), l.tables())).collect()),
             ("schedule", lines_of(self.schedule.as_ref())),
@@ -127,6 +129,13 @@ impl Pipeline {
     fn need_lines(&self) -> Vec<String> {
         let line = |needed: &super::Needed| format!("${} ({})", needed.variable, needed.path);
         self.needs.iter().map(line).collect()
+    }
+}
+
+fn quality_line(rule: &quality::Rule) -> String {
+    match rule.level {
+        quality::Level::Stop => format!("stops unless {rule}"),
+        quality::Level::Warn => format!("warns unless {rule}"),
     }
 }
 

@@ -172,6 +172,19 @@ impl std::str::FromStr for Rule {
     }
 }
 
+impl fmt::Display for Rule {
+    /// As it is written on the command line, with both limits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.check.name(), self.table, self.column)?;
+        for (bound, limit) in [("min", self.min), ("max", self.max)] {
+            if let Some(limit) = limit {
+                write!(f, " {bound} {limit}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Rule {
     /// The counts that break it. What was counted among nothing breaks no share.
     pub fn broken<'m>(&self, measures: &'m [Measure]) -> Vec<Broken<'m>> {

@@ -152,6 +152,33 @@ fn what_was_refused_for_its_rejects_is_not_exported_again() {
     });
 }
 
+/// A retry after a broken rule does not slip by it: the tables are as the first run left them, and are asked again.
+#[test]
+fn a_broken_rule_stops_every_run_of_the_same_export() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = BulkServer::start(population()).await;
+        let model = "[[model]]\nname = \"n\"\nsql = \"SELECT count(*) AS n FROM patient\"\n";
+        let rule = "[[quality.rule]]\ncheck = \"completeness\"\ntable = \"patient\"\ncolumn = \"birth_date\"\n";
+        for since in ["", "since = \"auto\"\n"] {
+            let starts = server.count(&Route::KickOff);
+            let _ = std::fs::remove_dir_all(folder.path().join("warehouse"));
+            for (level, code) in [("stop", 5), ("stop", 5), ("warn", 0)] {
+                let more = format!("{since}{model}{rule}min = 1\nlevel = \"{level}\"\n");
+                write_pipeline(folder.path(), &server, &more);
+                let said = String::from_utf8(run(folder.path(), code).await.stderr).unwrap();
+                assert!(said.contains("completeness of `patient.birth_date`"), "{said}");
+                assert_eq!(said.contains("read again by the next run"), code == 5, "{said}");
+                assert_eq!(counts(folder.path()).await, ["3", "3"]);
+                let engine = Engine::open(&folder.path().join("warehouse")).await.unwrap();
+                let made = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'n'";
+                assert_eq!(value(&engine, made).await == "1", code == 0, "{said}");
+            }
+            assert_eq!(server.count(&Route::KickOff), starts + 1);
+        }
+    });
+}
+
 /// Members are not attributed yet, or the group is empty: the next night asks again.
 #[test]
 fn an_export_without_resources_replaces_nothing_and_is_asked_for_again() {

@@ -35,6 +35,17 @@ path = "tables"
 [rejects]
 max = 5
 keep_excerpts = true
+[[quality.rule]]
+check = "completeness"
+table = "people"
+column = "gender"
+min = "95%"
+[[quality.rule]]
+check = "duplicates"
+table = "*"
+min = 1
+max = 10
+level = "warn"
 [[model]]
 name = "by_gender"
 sql = "SELECT gender, count(*) AS n FROM people GROUP BY gender"
@@ -66,6 +77,8 @@ nightly
   tables     people    5 columns of Patient
   warehouse  HERE/tables
   rejects    at most 5 lines; excerpts are kept (PHI)
+  quality    stops unless completeness people.gender min 95 %
+             warns unless duplicates *.* min 1 max 10
   models     by_gender    2 columns, reads people
   notify     webhook at chat.example on failure
   retention  versions of the last 36h

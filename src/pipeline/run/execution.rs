@@ -189,11 +189,7 @@ impl<'e> Execution<'e> {
         report.outcome = format!("{}; nothing was committed", refused.message());
         let mut done_with = None;
         let refused = match feed.folder() {
-            Some(kept) if refused.kind() == ErrorKind::Rejects => {
-                let kept = kept.display();
-                let kept = format!("{kept} (read again by the next run; remove it for another)");
-                refused.at("export", kept)
-            }
+            Some(_) if refused.kind() == ErrorKind::Rejects => read_again(refused, &feed),
             _ => {
                 report.exported(feed.exported());
                 done_with = Some(feed);
@@ -258,7 +254,8 @@ impl<'e> Execution<'e> {
         if changed && !self.pipeline.quality.is_empty() {
             let judging = Instant::now();
             let warnings = quality::judge(self.pipeline).await;
-            report.warnings.extend(warnings.map_err(|e| e.within("run", &self.run))?);
+            let warnings = warnings.map_err(|e| read_again(e.within("run", &self.run), feed))?;
+            report.warnings.extend(warnings);
             report.stages.push(Timed::timed("quality", judging.elapsed()));
         }
         if changed && !self.pipeline.models.is_empty() {
@@ -314,6 +311,17 @@ impl<'e> Execution<'e> {
             stages: account.stages,
             warnings,
         }
+    }
+}
+
+/// Says that an export which a run stopped at is the next run's, too.
+fn read_again(error: Error, feed: &Feed) -> Error {
+    match feed.folder() {
+        Some(folder) => error.at(
+            "export",
+            format!("{} (read again by the next run; remove it for another)", folder.display()),
+        ),
+        None => error,
     }
 }
 
