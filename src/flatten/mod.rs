@@ -55,6 +55,9 @@ pub struct View {
     pub references: Vec<ReferencePath>,
     /// Criteria, with their text.
     filters: Vec<(Expr, String)>,
+    /// The plain paths of the criteria: most resources that a criterion is asked about do not meet it, and are not
+    /// walked for the rest.
+    criteria: Trie,
     select: Select,
     /// The plain paths from the resource.
     trie: Trie,
@@ -84,10 +87,11 @@ impl View {
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
-        let mut trie = Trie::new(resource);
+        let mut criteria = Trie::new(resource);
         for (filter, _) in &mut filters {
-            filter.put_into(&mut trie);
+            filter.put_into(&mut criteria);
         }
+        let mut trie = Trie::new(resource);
         select.put_into(&mut trie);
         let name = definition.name.unwrap_or_default();
         let columns = columns.into_iter().map(|c| c.column).collect();
@@ -99,6 +103,7 @@ impl View {
                 columns,
                 references,
                 filters,
+                criteria,
                 select,
                 trie,
             },
@@ -240,7 +245,6 @@ impl<'v> Flattener<'v> {
         let Source { nodes, root, raw, base } = source;
         let doc = Document::new(nodes, root as u32, raw, base, &self.arena);
         let cx = Context::new(&doc, self.view.resource, &self.environment, &self.unresolved);
-        let cx = cx.on(cx.focus, 0, Some(&self.view.trie));
         let added = append(self.view, &cx, &mut self.builders);
         if let (Some(key), Ok(rows @ 1..)) = (&mut self.key, &added) {
             let id = doc.child(doc.root, "id").and_then(|id| doc.text(id));
@@ -284,11 +288,10 @@ fn append<'a>(
     cx: &Context<'a>,
     builders: &mut [ColumnBuilder],
 ) -> Result<usize, EvalError> {
-    for (filter, text) in &view.filters {
-        if !passes(filter, cx).map_err(|e| e.within(text))? {
-            return Ok(0);
-        }
+    if !is_wanted(view, cx)? {
+        return Ok(0);
     }
+    let cx = &cx.on(cx.focus, 0, Some(&view.trie));
     let parts = view.select.parts(cx.focus, cx)?;
     let count = rows::count(&parts, builders.len(), 0)?;
     for n in 0..count {
@@ -300,6 +303,17 @@ fn append<'a>(
         });
     }
     Ok(count)
+}
+
+/// Whether a resource meets all criteria of the view.
+fn is_wanted<'a>(view: &'a View, cx: &Context<'a>) -> Result<bool, EvalError> {
+    let cx = cx.on(cx.focus, 0, Some(&view.criteria));
+    for (filter, text) in &view.filters {
+        if !passes(filter, &cx).map_err(|e| e.within(text))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A criterion must give a boolean; nothing counts as false (SQL on FHIR, "where").

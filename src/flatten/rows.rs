@@ -121,10 +121,14 @@ impl Select {
         cx: &Context<'a>,
         cells: &mut ArenaVec<'a, Cell<'a>>,
     ) -> Result<(), EvalError> {
+        let start = cells.len();
         for column in &self.columns {
-            let cell = match column.expr.ready(cx) {
-                Some(ready) => Cell::Ready(ready),
-                None => Cell::Values(column.values(focus, cx)?),
+            let cell = match column.same_as {
+                Some(earlier) => cells[start + earlier],
+                None => match column.expr.ready(cx) {
+                    Some(ready) => Cell::Ready(ready),
+                    None => Cell::Values(column.values(focus, cx)?),
+                },
             };
             cells.push(cell);
         }

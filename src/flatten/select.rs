@@ -71,6 +71,9 @@ pub(super) struct ColumnExpr {
     pub(super) text: String,
     pub(super) name: String,
     pub(super) collection: bool,
+    /// The earlier column of the select with the same expression, whose cell is this one's too: a date is often wanted as
+    /// text, as a day and as an instant.
+    pub(super) same_as: Option<usize>,
 }
 
 /// What a select goes through.
@@ -133,7 +136,10 @@ impl Builder<'_> {
     fn select(&mut self, definition: &SelectDefinition, focus: &Static) -> Select {
         let start = self.columns.len();
         let (iteration, focus) = self.iteration(definition.iteration.as_ref(), focus);
-        let columns = definition.columns.iter().filter_map(|c| self.column(c, &focus)).collect();
+        let mut columns = Vec::with_capacity(definition.columns.len());
+        for column in &definition.columns {
+            columns.extend(self.column(column, &focus, &columns));
+        }
         let nested = definition.selects.iter().map(|s| self.select(s, &focus)).collect();
         let unions = self.unions(definition, &focus);
         Select { iteration, trie: None, columns, nested, unions, start, end: self.columns.len() }
@@ -246,7 +252,12 @@ impl Builder<'_> {
         self.problems.push(Problem { hint: error.hint, ..problem });
     }
 
-    fn column(&mut self, definition: &ColumnDefinition, focus: &Static) -> Option<ColumnExpr> {
+    fn column(
+        &mut self,
+        definition: &ColumnDefinition,
+        focus: &Static,
+        before: &[ColumnExpr],
+    ) -> Option<ColumnExpr> {
         let references = self.references.len();
         let compiled = self.expression(&definition.path, focus);
         for place in &mut self.references[references..] {
@@ -270,9 +281,13 @@ impl Builder<'_> {
         };
         let is_sound = compiled.is_some();
         self.columns.push(PlacedColumn { column, at: definition.at.clone(), is_sound });
-        let name = definition.name.clone();
+        let (name, collection) = (definition.name.clone(), definition.collection);
         let text = definition.path.text.clone();
-        compiled.map(|expr| ColumnExpr { expr, text, name, collection: definition.collection })
+        // References without a key are counted for each place that asks.
+        let asks = self.references.len() > references;
+        let is_same = |c: &ColumnExpr| !asks && c.text == text && c.collection == collection;
+        let same_as = before.iter().position(is_same);
+        compiled.map(|expr| ColumnExpr { expr, text, name, collection, same_as })
     }
 
     fn cell(
