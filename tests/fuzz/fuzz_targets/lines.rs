@@ -105,6 +105,7 @@ fn read(
         let counts = parser.run(&block, |line| {
             let (origin, what) = match line {
                 Line::Resource(resource) => (resource.origin, describe(&resource)),
+                Line::Deletion(deletion) => (deletion.origin, format!("-{:?}", deletion.url)),
                 // How much is kept of a line that is longer than this tiny limit depends on the cut.
                 Line::Rejected(reject) => match reject.reason {
                     Reason::TooLong(_) => (reject.origin, format!("!{}", reject.reason)),

@@ -17,8 +17,16 @@ pub mod fhirpath;
 pub mod flatten;
 #[path = "../../../src/ingest/mod.rs"]
 pub mod ingest;
+#[allow(dead_code, unused_imports)] // only mistakes are reached
+#[path = "../../../src/settings/mod.rs"]
+pub mod settings;
 #[path = "../../../src/suggest.rs"]
 pub mod suggest;
+#[path = "../../../src/temporal/mod.rs"]
+pub mod temporal;
+#[allow(dead_code, unused_imports)] // SQL converts between more units than FHIRPath
+#[path = "../../../src/ucum/mod.rs"]
+pub mod ucum;
 
 pub mod bound;
 pub mod mutate;
